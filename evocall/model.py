@@ -1,0 +1,222 @@
+"""The words that the rest of the package shares: frozen values without behaviour of their own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from evocall.errors import EvocallError
+
+PRODUCTION = "https://evovoice.io"
+
+
+class Outcome(StrEnum):
+    """What is known of a call after evocall has done its part."""
+
+    PLACED = "placed"
+    NOT_PLACED = "not_placed"
+    UNKNOWN = "unknown"
+    ALREADY_PLACED = "already_placed"
+    DRY_RUN = "dry_run"
+
+
+class NumberClass(StrEnum):
+    """What a number is, as far as the numbering plan tells; those in `GUARDED` need `--allow`."""
+
+    FIXED = "fixed"
+    MOBILE = "mobile"
+    FIXED_OR_MOBILE = "fixed-or-mobile"
+    TOLL_FREE = "toll-free"
+    VOIP = "voip"
+    PAGER = "pager"
+    COMPANY = "company"
+    VOICEMAIL = "voicemail"
+    PREMIUM = "premium"
+    SHARED_COST = "shared-cost"
+    SATELLITE = "satellite"
+    PERSONAL = "personal"
+    UNVERIFIED = "unverified"
+
+
+GUARDED = (
+    NumberClass.PREMIUM,
+    NumberClass.SHARED_COST,
+    NumberClass.SATELLITE,
+    NumberClass.PERSONAL,
+    NumberClass.UNVERIFIED,
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A phone number as it was understood.
+
+    `e164` is what the service gets (ITU-T E.164: plus, country code, subscriber number, at most 15 digits).
+    `country` is an ISO 3166 code, None for numbers of no country (+800, +881 …). `zones` are IANA names.
+    `verified` is False for a number of possible length that the numbering plan does not know.
+    """
+
+    typed: str
+    e164: str
+    international: str
+    national: str
+    country: str | None
+    kind: NumberClass
+    zones: tuple[str, ...]
+    verified: bool = True
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A daily window at the callee's clock, from `begin` until before `end`; a window may cross midnight."""
+
+    text: str
+    begin: time
+    end: time
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Limits that a profile sets on its own calls; `hours` is `HH:MM-HH:MM` at the callee's clock."""
+
+    countries: tuple[str, ...] | None = None
+    hours: str | None = None
+    deny: str | None = None
+    max_per_day: int | None = None
+    max_per_number_per_day: int | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One section of the profile file, with the environment laid over it. Times are in seconds."""
+
+    name: str
+    base_url: str = PRODUCTION
+    username: str | None = None
+    flow: str | None = None
+    caller_id: str | None = None
+    region: str | None = None
+    pace: float = 1.0
+    timeout: float = 60.0
+    connect_timeout: float = 10.0
+    sign_in: str = "basic"
+    keyring_backend: str | None = None
+    password_command: str | None = None
+    password_file: str | None = None
+    guard: Guard = Guard()
+    flows: Mapping[str, str] = field(default_factory=dict)
+    contacts: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A login and where its password came from; the password stays out of every repr."""
+
+    username: str
+    password: str = field(repr=False)
+    source: str
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The flow that runs when the call is answered: what the service is sent, and the alias that meant it."""
+
+    id: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class DialRequest:
+    """The three fields of `NewOutgoingSession`; without a caller ID the service picks one."""
+
+    flow_id: str
+    number: str
+    caller_id: str | None = None
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The JSON object that is posted; `callerId` is left out when there is none."""
+        fields = {"flowId": self.flow_id, "numberToDial": self.number}
+        return fields if self.caller_id is None else {**fields, "callerId": self.caller_id}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call that has passed every local check: who is rung, by which flow, from which number, for which profile."""
+
+    number: Number
+    flow: Flow
+    caller: Number | None
+    profile: Profile
+    hours: Hours | None = None
+
+    @property
+    def request(self) -> DialRequest:
+        """What is posted for it."""
+        return DialRequest(self.flow.id, self.number.e164, self.caller.e164 if self.caller else None)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one POST came to. `error` says why whenever the outcome is not *placed*.
+
+    `resend` is True only when the request provably placed no call and asking again may help;
+    `retry_after` is the wait, in seconds, that the service asked for.
+    """
+
+    outcome: Outcome
+    status: int | None = None
+    session_id: str | None = None
+    response: Any = None
+    error: EvocallError | None = None
+    resend: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as receipts, JSON and history show it; `requested_at` is an aware UTC time."""
+
+    outcome: Outcome
+    number: str | None = None
+    flow: str | None = None
+    caller_id: str | None = None
+    profile: str | None = None
+    base_url: str | None = None
+    requested_at: datetime | None = None
+    http_status: int | None = None
+    session_id: str | None = None
+    response: Any = None
+    error: Mapping[str, Any] | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the journal knows that decides about a new call.
+
+    `placed` and `unknown` are calls with the same once-key, and `in_flight` says that another process is placing one;
+    without a key, `unknown` is a recent call to the same number with the same flow. The other two hold when the calls
+    of the last 24 hours were requested, oldest first.
+    """
+
+    placed: Call | None = None
+    in_flight: bool = False
+    unknown: Call | None = None
+    today: Sequence[datetime] = ()
+    today_to_number: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A call as the journal keeps it, with what is not shown in a receipt. `duration_ms` is that of the last POST."""
+
+    call: Call
+    username: str | None
+    once_key: str | None
+    campaign: str | None
+    attempt: int
+    duration_ms: int | None
