@@ -1,0 +1,140 @@
+"""The OS keyring, asked with patience and without ever opening a dialog that nobody can answer.
+
+Kept apart from `credentials`, since importing keyring costs as much as the rest of a dial.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import keyring
+import keyring.backend
+import keyring.errors
+
+from evocall.errors import AuthError, ConfigError
+from evocall.model import Credential, Profile
+
+Result = TypeVar("Result")
+
+PATIENCE = 5.0  # seconds; a keyring that is silent for longer is waiting for somebody who is not there
+UNLOCK_PATIENCE = 120.0  # seconds, when login may ask the person at the terminal to unlock it
+DEFAULT_COLLECTION = "/org/freedesktop/secrets/aliases/default"
+OTHER_SOURCES = "EVOCALL_PASSWORD, or password_command or password_file in the profile"
+
+
+def fetch(profile: Profile, patience: float = PATIENCE) -> Credential | None:
+    """The login stored for the profile, None without a keyring or without one in it.
+
+    Raises ConfigError within `patience` seconds when the keyring is locked or does not answer.
+    """
+    return _with_patience(lambda: _fetch(profile), patience)
+
+
+def _fetch(profile: Profile) -> Credential | None:
+    backend = _backend(profile.keyring_backend)
+    if backend is None:
+        return None
+    _refuse_locked(backend)
+    password = backend.get_password(_service(profile), str(profile.username))
+    return Credential(str(profile.username), password, f"the keyring ({_name(backend)})") if password else None
+
+
+def store(profile: Profile, password: str) -> str:
+    """Put the password into the keyring; returns the name of the backend. May ask a person to unlock it."""
+    return _with_patience(lambda: _store(profile, password), UNLOCK_PATIENCE)
+
+
+def _store(profile: Profile, password: str) -> str:
+    backend = _backend(None)
+    if backend is None:
+        raise AuthError(
+            "There is no keyring on this system that could hold the password, so it was not stored.",
+            hint=f"Use {OTHER_SOURCES}.",
+            code="no_keyring",
+        )
+    backend.set_password(_service(profile), str(profile.username), password)
+    return _name(backend)
+
+
+def forget(profile: Profile, patience: float = PATIENCE) -> bool:
+    """Take the password out of the keyring; False when there was none."""
+    return _with_patience(lambda: _forget(profile), patience)
+
+
+def _forget(profile: Profile) -> bool:
+    backend = _backend(profile.keyring_backend)
+    if backend is None:
+        return False
+    _refuse_locked(backend)
+    try:
+        backend.delete_password(_service(profile), str(profile.username))
+    except keyring.errors.PasswordDeleteError:
+        return False
+    return True
+
+
+def _backend(name: str | None) -> keyring.backend.KeyringBackend | None:
+    """The keyring to use, None when there is none. A named backend spares the search, which imports them all."""
+    try:
+        if name is not None and "PYTHON_KEYRING_BACKEND" not in os.environ:
+            keyring.set_keyring(keyring.core.load_keyring(name))
+        backend = keyring.get_keyring()
+    except (RuntimeError, ImportError, AttributeError, keyring.errors.KeyringError):
+        return None
+    return None if type(backend).__module__ in {"keyring.backends.fail", "keyring.backends.null"} else backend
+
+
+def _refuse_locked(backend: keyring.backend.KeyringBackend) -> None:
+    """The Secret Service backend would open a dialog to unlock; nobody may be there to answer it."""
+    if type(backend).__module__ != "keyring.backends.SecretService":
+        return
+    import secretstorage
+
+    with closing(secretstorage.dbus_init()) as bus:
+        try:
+            locked = secretstorage.Collection(bus, DEFAULT_COLLECTION).is_locked()
+        except secretstorage.exceptions.ItemNotFoundException:
+            return
+    if locked:
+        raise keyring.errors.KeyringLocked("it is locked")
+
+
+def _with_patience(ask: Callable[[], Result], seconds: float) -> Result:
+    """What `ask` returns; ConfigError when it fails or is silent for that long."""
+    answers: list[Result] = []
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # noqa: BLE001 - backends raise whatever their libraries do
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if answers:
+        return answers[0]
+    if failures and isinstance(failures[0], AuthError):
+        raise failures[0]
+    why = str(failures[0]) or type(failures[0]).__name__ if failures else f"no answer within {seconds:g} seconds"
+    raise ConfigError(
+        f"The keyring cannot be used: {why}.",
+        hint=f"Unlock it, or give the password through {OTHER_SOURCES}.",
+        code="keyring",
+    )
+
+
+def _service(profile: Profile) -> str:
+    return f"evocall {_host(profile)}"
+
+
+def _host(profile: Profile) -> str:
+    return urlsplit(profile.base_url).netloc
+
+
+def _name(backend: keyring.backend.KeyringBackend) -> str:
+    return f"{type(backend).__module__}.{type(backend).__qualname__}"

@@ -1,0 +1,216 @@
+"""Text as people type it -> a number in E.164, its class and its time zones.
+
+Numbering plans come from libphonenumber. Whatever would need a guess is refused with what was understood.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+import phonenumbers
+from phonenumbers import PhoneNumberType as Kind
+from phonenumbers import ValidationResult, shortnumberinfo
+from phonenumbers import timezone as plan_zones
+
+from evocall.errors import InvalidNumber, Refused, UsageError
+from evocall.model import Number, NumberClass
+
+# ITU-T E.164 country codes that belong to no country; libphonenumber calls most of the satellite ones "mobile".
+NON_GEOGRAPHIC = {
+    800: NumberClass.TOLL_FREE,
+    808: NumberClass.SHARED_COST,
+    870: NumberClass.SATELLITE,
+    878: NumberClass.PERSONAL,
+    881: NumberClass.SATELLITE,
+    882: NumberClass.SATELLITE,
+    883: NumberClass.SATELLITE,
+    979: NumberClass.PREMIUM,
+}
+CLASSES = {
+    Kind.FIXED_LINE: NumberClass.FIXED,
+    Kind.MOBILE: NumberClass.MOBILE,
+    Kind.FIXED_LINE_OR_MOBILE: NumberClass.FIXED_OR_MOBILE,
+    Kind.TOLL_FREE: NumberClass.TOLL_FREE,
+    Kind.PREMIUM_RATE: NumberClass.PREMIUM,
+    Kind.SHARED_COST: NumberClass.SHARED_COST,
+    Kind.VOIP: NumberClass.VOIP,
+    Kind.PERSONAL_NUMBER: NumberClass.PERSONAL,
+    Kind.PAGER: NumberClass.PAGER,
+    Kind.UAN: NumberClass.COMPANY,
+    Kind.VOICEMAIL: NumberClass.VOICEMAIL,
+}
+LENGTHS = {
+    ValidationResult.TOO_SHORT: "it is too short",
+    ValidationResult.TOO_LONG: "it is too long",
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "it lacks the area code",
+    ValidationResult.INVALID_LENGTH: "no number there has this many digits",
+}
+LONGEST_SHORT_CODE = 6
+LONGEST_SHOWN = 40
+_SEPARATORS = r"\s()\[\].\-/‐-―−ー－．／（）［］~⁓∼～\u00ad\u200b\u2060"  # noqa: RUF001
+_DIALLABLE = re.compile(rf"[+＋]?[\d{_SEPARATORS}]+")  # noqa: RUF001
+_LETTERS = re.compile(r"[^\W\d_]")
+
+
+def read(text: str, *, region: str | None = None, contacts: Mapping[str, str] | None = None) -> Number:
+    """The number that `text` means: E.164, a `tel:` URI (RFC 3966), national format of `region`, or a contact's name.
+
+    Raises InvalidNumber with the reason, Refused for an emergency number, UsageError for an unknown region.
+    """
+    contacts = contacts or {}
+    if text in contacts:
+        return replace(read(contacts[text], region=region), typed=text)
+    if region is not None and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise UsageError(
+            f"{region!r} is not a region.",
+            hint="Use a two-letter ISO 3166 code, such as US, GB or DE.",
+            code="invalid_region",
+        )
+    digits = _without_uri(text.strip())
+    if not _DIALLABLE.fullmatch(digits):
+        raise _not_diallable(text, digits, region, contacts)
+    _refuse_emergency(text, digits)
+    return _described(text, _parsed(text, digits, region))
+
+
+def _without_uri(text: str) -> str:
+    """The dialling digits of a `tel:` URI; anything else as it is."""
+    if text[:4].lower() != "tel:":
+        return text
+    number, *parameters = text[4:].split(";")
+    named = {name.lower(): value for name, _, value in (p.partition("=") for p in parameters)}
+    if "ext" in named:
+        raise _extension(text, number, named["ext"])
+    context = named.get("phone-context", "")
+    return context + number if context.startswith("+") and not number.startswith("+") else number
+
+
+def _not_diallable(text: str, digits: str, region: str | None, contacts: Mapping[str, str]) -> InvalidNumber:
+    """The error for text with more than digits in it: an extension, a vanity number, or nobody we know."""
+    if _LETTERS.search(digits) and not any(c.isdigit() for c in digits):
+        known = ", ".join(sorted(contacts)) or "none"
+        return InvalidNumber(
+            f"{_shown(text)} is neither a number nor a contact of this profile (contacts: {known}).",
+            hint="evocall profile set contacts.NAME +NUMBER adds a contact.",
+        )
+    try:
+        parsed = phonenumbers.parse(digits, region and region.upper())
+    except phonenumbers.NumberParseException:
+        parsed = None
+    if parsed and parsed.extension:
+        return _extension(text, _e164(parsed), parsed.extension)
+    if _LETTERS.search(digits):
+        spelled = phonenumbers.convert_alpha_characters_in_number(digits)
+        return InvalidNumber(
+            f"{_shown(text)} has letters in it; as digits of a keypad it would be {_shown(spelled)}.",
+            hint="If that is the number you mean, dial the digits.",
+            code="vanity_number",
+        )
+    return InvalidNumber(f"{_shown(text)} is not a phone number.", hint="Write it as +, country code and number.")
+
+
+def _extension(text: str, number: str, extension: str) -> InvalidNumber:
+    return InvalidNumber(
+        f"{_shown(text)} has an extension: understood as {number}, extension {extension}.",
+        hint="Extensions cannot be dialled: call the number without it, and let the flow press the extension.",
+        code="extension",
+    )
+
+
+def _refuse_emergency(text: str, digits: str) -> None:
+    """Emergency numbers have no switch, also behind a country code and whatever the region."""
+    bare = phonenumbers.normalize_digits_only(digits)
+    if len(bare) <= LONGEST_SHORT_CODE and any(_is_emergency(short) for short in (bare, *_subscriber_parts(bare))):
+        raise Refused(
+            f"{_shown(text)} is an emergency number. evocall never dials one.",
+            hint="In an emergency, use a phone.",
+            code="emergency",
+        )
+
+
+def _subscriber_parts(bare: str) -> list[str]:
+    """What is left of the digits behind each country code that they may begin with."""
+    known = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    return [bare[n:] for n in (1, 2, 3) if bare[:n] and int(bare[:n]) in known]
+
+
+def _is_emergency(short: str) -> bool:
+    return any(shortnumberinfo.is_emergency_number(short, region) for region in phonenumbers.SUPPORTED_SHORT_REGIONS)
+
+
+def _parsed(text: str, digits: str, region: str | None) -> phonenumbers.PhoneNumber:
+    bare = phonenumbers.normalize_digits_only(digits)
+    national = not digits.lstrip().startswith(("+", "＋"))  # noqa: RUF001
+    if national and region is None:
+        raise _unreadable_without_region(text, bare)
+    try:
+        parsed = phonenumbers.parse(digits, region and region.upper())
+    except phonenumbers.NumberParseException as error:
+        if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE:
+            raise InvalidNumber(
+                f"{_shown(text)} begins with a country code that nobody has.",
+                hint="Write it as +, country code and number.",
+                code="unknown_country_code",
+            ) from None
+        raise InvalidNumber(f"{_shown(text)} is not a phone number: it has too few or too many digits.") from None
+    verdict = phonenumbers.is_possible_number_with_reason(parsed)
+    if verdict == ValidationResult.IS_POSSIBLE:
+        return parsed
+    if national and len(bare) <= LONGEST_SHORT_CODE:
+        raise _short_code(text)
+    raise InvalidNumber(
+        f"{_shown(text)} is not a phone number: understood as {_e164(parsed)}, and {LENGTHS[verdict]}.",
+        hint="Check the digits; a full number has country code, area code and subscriber number.",
+        code="impossible_number",
+    )
+
+
+def _unreadable_without_region(text: str, bare: str) -> InvalidNumber:
+    if len(bare) <= LONGEST_SHORT_CODE:
+        return _short_code(text)
+    return InvalidNumber(
+        f"{_shown(text)} has no country code, and no region says how to read it.",
+        hint=f"Write +{bare} if that begins with the country code, or say --region US (or GB, DE …).",
+        code="no_region",
+    )
+
+
+def _short_code(text: str) -> InvalidNumber:
+    return InvalidNumber(
+        f"{_shown(text)} is too short for a phone number; short codes work only inside one network.",
+        hint="Dial a full number: +, country code and number.",
+        code="short_code",
+    )
+
+
+def _described(text: str, parsed: phonenumbers.PhoneNumber) -> Number:
+    verified = phonenumbers.is_valid_number(parsed)
+    region = phonenumbers.region_code_for_number(parsed)
+    if region is None and parsed.country_code is not None:
+        region = phonenumbers.region_code_for_country_code(parsed.country_code)
+    return Number(
+        typed=text,
+        e164=_e164(parsed),
+        international=phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL),
+        national=phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL),
+        country=region if region in phonenumbers.SUPPORTED_REGIONS else None,
+        kind=_class_of(parsed, verified=verified),
+        zones=tuple(zone for zone in plan_zones.time_zones_for_number(parsed) if zone != plan_zones.UNKNOWN_TIMEZONE),
+        verified=verified,
+    )
+
+
+def _class_of(parsed: phonenumbers.PhoneNumber, *, verified: bool) -> NumberClass:
+    if parsed.country_code in NON_GEOGRAPHIC:
+        return NON_GEOGRAPHIC[parsed.country_code]
+    if not verified:
+        return NumberClass.UNVERIFIED
+    return CLASSES.get(phonenumbers.number_type(parsed), NumberClass.UNVERIFIED)
+
+
+def _e164(parsed: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…")

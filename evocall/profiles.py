@@ -1,0 +1,296 @@
+"""The TOML file with the profiles: read with all its mistakes named, written whole or not at all."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from evocall import toml_text
+from evocall.errors import ConfigError, UsageError
+from evocall.guard import read_hours
+from evocall.model import Guard, Profile
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a key may hold: a check, and how to say it in an error."""
+
+    accepts: Callable[[Any], bool]
+    wanted: str
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _address(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        return (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        )
+    except ValueError:
+        return False
+
+
+def _countries(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) and re.fullmatch("[A-Z]{2}", v) for v in value)
+
+
+def _strings(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+
+
+def _hours(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(read_hours(value))
+    except UsageError:
+        return False
+
+
+TEXT = Kind(lambda v: isinstance(v, str) and v != "", "a text in quotes")
+SECONDS = Kind(_positive, "a number of seconds above 0")
+COUNT = Kind(_count, "a whole number, 0 or more")
+TABLE = Kind(lambda v: isinstance(v, dict), "a table")
+
+GUARD_KEYS = {
+    "countries": Kind(_countries, 'a list of two-letter country codes, such as ["US", "CA"]'),
+    "hours": Kind(_hours, 'hours such as "08:00-21:00"'),
+    "deny": TEXT,
+    "max_per_day": COUNT,
+    "max_per_number_per_day": COUNT,
+}
+PROFILE_KEYS = {
+    "base_url": Kind(_address, 'an address such as "https://evovoice.io", without a login in it'),
+    "username": TEXT,
+    "flow": TEXT,
+    "caller_id": TEXT,
+    "region": Kind(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'a country code such as "US"'),
+    "pace": Kind(_positive, "calls per second, above 0"),
+    "timeout": SECONDS,
+    "connect_timeout": SECONDS,
+    "sign_in": Kind(lambda v: v in {"basic", "cookies"}, '"basic" or "cookies"'),
+    "keyring_backend": TEXT,
+    "password_command": TEXT,
+    "password_file": TEXT,
+    "guard": TABLE,
+    "flows": Kind(_strings, "a table of names and flow IDs in quotes"),
+    "contacts": Kind(_strings, "a table of names and numbers in quotes"),
+}
+ENVIRONMENT = {"base_url": "EVOCALL_BASE_URL", "username": "EVOCALL_USERNAME"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file; `document` is its TOML as parsed."""
+
+    path: Path
+    default_profile: str | None = None
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    def default_name(self) -> str:
+        """The profile that is meant when none is named: the default one, or the only one that there is."""
+        return self.default_profile or (next(iter(self.profiles)) if len(self.profiles) == 1 else DEFAULT)
+
+    def choose_or_new(self, name: str | None, *, base_url: str | None, username: str | None) -> Profile:
+        """The profile that a login is for, made if need be; options beat the environment, which beats the file."""
+        wanted = name or self.default_name()
+        with_new = replace(self, profiles={wanted: Profile(wanted, directory=self.path.parent), **self.profiles})
+        if base_url is not None and not _address(base_url):
+            raise UsageError(f"--base-url is {_shown(base_url)}; it should be {PROFILE_KEYS['base_url'].wanted}.")
+        chosen = with_new.choose(wanted)
+        return replace(chosen, base_url=base_url or chosen.base_url, username=username or chosen.username)
+
+    def choose(self, name: str | None, environ: Mapping[str, str] = os.environ) -> Profile:
+        """The profile of that name, or the default one, with the environment laid over it.
+
+        Raises ConfigError for a name that the file does not have.
+        """
+        wanted = name or self.default_name()
+        if wanted not in self.profiles and (wanted != DEFAULT or self.profiles):
+            known = ", ".join(sorted(self.profiles)) or "none"
+            raise ConfigError(
+                f"There is no profile {wanted!r} in {self.path} (profiles there: {known}).",
+                hint=f"evocall login --profile {wanted} makes it; evocall profile use NAME chooses another.",
+                code="no_such_profile",
+            )
+        profile = self.profiles.get(wanted, Profile(wanted, directory=self.path.parent))
+        laid_over: dict[str, Any] = {key: environ[name] for key, name in ENVIRONMENT.items() if environ.get(name)}
+        if not _address(laid_over.get("base_url", profile.base_url)):
+            raise ConfigError(
+                f"EVOCALL_BASE_URL is {_shown(laid_over['base_url'])}, not {PROFILE_KEYS['base_url'].wanted}."
+            )
+        return replace(profile, **laid_over)
+
+
+def load(path: Path) -> Config:
+    """Read the file; without one there are no profiles. Raises ConfigError that names file, line, key and fix."""
+    text = _text(path)
+    return Config(path) if text is None else _config(path, text)
+
+
+def _config(path: Path, text: str) -> Config:
+    document = _parse(path, text)
+    check = _Check(path, text)
+    check.keys(document, {"default_profile": TEXT, "profiles": TABLE}, ())
+    profiles = {}
+    for name, section in document.get("profiles", {}).items():
+        profiles[name] = check.profile(name, section)
+    default = document.get("default_profile")
+    if default is not None and default != DEFAULT and default not in profiles:
+        raise check.error((), "default_profile", f"names {default!r}, which is not a profile of this file")
+    return Config(path, default, profiles, document)
+
+
+def set_value(path: Path, keys: tuple[str, ...], value: Any) -> None:
+    """Set one key of the file and keep all others, comments included where the line can be edited in place.
+
+    Raises ConfigError when the result would not be a valid file; then nothing is written.
+    """
+    _change(path, keys, value)
+
+
+def remove_value(path: Path, keys: tuple[str, ...]) -> None:
+    """Take one key or one table out of the file. Raises ConfigError when it is not there."""
+    _change(path, keys, None)
+
+
+def save_login(path: Path, profile: Profile) -> None:
+    """Write down what a login has shown: address, username and the way of signing in that works."""
+    for key in ("base_url", "username", "sign_in"):
+        set_value(path, ("profiles", profile.name, key), getattr(profile, key))
+
+
+def typed_value(keys: tuple[str, ...], text: str) -> Any:
+    """The TOML value that `text` means for that key. Raises UsageError for an unknown key or a wrong value."""
+    kind = _kind_of(keys)
+    for candidate in (text, *_as_toml(text)):
+        if kind.accepts(candidate):
+            return candidate
+    raise UsageError(f"{'.'.join(keys)} is {kind.wanted}, not {_shown(text)}.", code="invalid_value")
+
+
+def _as_toml(text: str) -> list[Any]:
+    try:
+        return [toml_text.parse(f"value = {text}")["value"]]
+    except (ValueError, KeyError):
+        return [[part.strip() for part in text.split(",")]]
+
+
+def _kind_of(keys: tuple[str, ...]) -> Kind:
+    if keys[0] in {"flows", "contacts"} and len(keys) == 2:  # noqa: PLR2004 - table and name
+        return TEXT
+    known = {**PROFILE_KEYS, **{f"guard.{key}": kind for key, kind in GUARD_KEYS.items()}}
+    key = ".".join(keys)
+    if key == "password":
+        raise UsageError("A password has no place in the profile file.", hint="evocall login puts it into the keyring.")
+    if key not in known or known[key] is TABLE or keys[0] in {"flows", "contacts"}:
+        names = sorted(set(known) - {"guard", "flows", "contacts"})
+        raise UsageError(
+            f"{key!r} is not a key of a profile.",
+            hint=f"The keys: {', '.join(names)}, flows.NAME, contacts.NAME.",
+            code="unknown_key",
+        )
+    return known[key]
+
+
+class _Check:
+    """Walks the parsed file and raises ConfigError for the first thing that is not as it should be."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self.text = path, text
+
+    def profile(self, name: str, section: object) -> Profile:
+        where = ("profiles", name)
+        if not isinstance(section, dict):
+            raise self.error(("profiles",), name, f"must be a table [profiles.{name}]")
+        if "password" in section:
+            raise self.error(
+                where,
+                "password",
+                "has no place here",
+                hint="evocall login puts it into the keyring, or use password_file.",
+            )
+        self.keys(section, PROFILE_KEYS, where)
+        self.keys(section.get("guard", {}), GUARD_KEYS, (*where, "guard"))
+        values = dict(section)
+        guard = dict(values.pop("guard", {}))
+        if "countries" in guard:
+            guard["countries"] = tuple(guard["countries"])
+        return Profile(name, **values, guard=Guard(**guard), directory=self.path.parent)
+
+    def keys(self, table: Mapping[str, Any], known: Mapping[str, Kind], where: tuple[str, ...]) -> None:
+        for key, value in table.items():
+            if key not in known:
+                raise self.error(where, key, f"is not a key that evocall knows here (known: {', '.join(known)})")
+            if not known[key].accepts(value):
+                raise self.error(where, key, f"must be {known[key].wanted}, not {_shown(value)}")
+
+    def error(self, where: tuple[str, ...], key: str, what: str, *, hint: str | None = None) -> ConfigError:
+        line = toml_text.line_of(self.text, where, key)
+        place = f"{self.path}, line {line}" if line else str(self.path)
+        return ConfigError(f"{place}: {'.'.join((*where, key))} {what}.", hint=hint, code="profile_file")
+
+
+def _shown(value: object) -> str:
+    """The value for an error message, unless it looks like an address with a login in it."""
+    return "one with a login in it" if "@" in str(value) and "://" in str(value) else repr(value)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", code="profile_file") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return toml_text.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", code="profile_file") from None
+
+
+def _change(path: Path, keys: tuple[str, ...], value: Any) -> None:
+    text = _text(path) or ""
+    _parse(path, text)
+    try:
+        edited = toml_text.changed(text, keys, value)
+    except KeyError:
+        raise ConfigError(f"{path} has no {'.'.join(keys)}.", code="profile_file") from None
+    _config(path, edited)
+    _write(path, edited)
+
+
+def _write(path: Path, text: str) -> None:
+    """Put the text in place whole or not at all, readable by its owner only. Raises ConfigError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target = path.resolve()
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".toml")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error}.", code="profile_file") from error
