@@ -1,0 +1,112 @@
+"""What a reply says: its JSON, ServiceStack's ResponseStatus, and whether it can be the service's own at all."""
+
+import json
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from evocall.errors import FieldError
+from evocall.transport import Reply
+
+
+@dataclass(frozen=True)
+class Said:
+    """ServiceStack's ResponseStatus, or as much of it as there was."""
+
+    code: str | None = None
+    message: str | None = None
+    fields: tuple[FieldError, ...] = ()
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.code, self.message) if part)
+
+
+def trouble(reply: Reply) -> tuple[str, str] | None:
+    """Why a successful status cannot be believed, and the code for it; None when it can."""
+    if reply.flaw:
+        return f"the service answered {reply.status}, but its answer is not whole ({reply.flaw})", "half_answer"
+    if is_page(reply):
+        return f"an HTML page came back with status {reply.status} instead of the service's answer", "html_answer"
+    if "json" in reply.headers.get("content-type", "") and reply.body.strip() and not _is_json(reply.body):
+        return f"the service answered {reply.status}, but its answer is not whole (broken JSON)", "half_answer"
+    return None
+
+
+def is_page(reply: Reply) -> bool:
+    """Whether the body is an HTML page, which the API never sends."""
+    start = reply.body.lstrip()[:15].lower()
+    return "html" in reply.headers.get("content-type", "") or start.startswith((b"<!doctype html", b"<html"))
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def value_of(reply: Reply) -> Any:
+    """The body as JSON, else as text, None when there is none."""
+    if not reply.body.strip():
+        return None
+    try:
+        return json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return reply.body.decode("utf-8", errors="replace")
+
+
+def session_id(value: Any) -> str | None:
+    """The `id` of a SessionInfo, else a `callSid`; neither is documented for NewOutgoingSession."""
+    fields = _lower_keys(value)
+    found = fields.get("id") or fields.get("callsid")
+    return found if isinstance(found, str) else None
+
+
+def said(value: Any) -> Said:
+    """ServiceStack's ResponseStatus in camel or Pascal case; of a plain text, its beginning."""
+    if isinstance(value, str) and not value.lstrip().startswith("<"):
+        return Said(message=value.strip()[:500])
+    status = _lower_keys(_lower_keys(value).get("responsestatus"))
+    errors = [_lower_keys(entry) for entry in as_list(status.get("errors"))]
+    fields = tuple(
+        FieldError(_camel(str(entry.get("fieldname") or "")), _without_parameter(str(entry.get("message") or "")))
+        for entry in errors
+    )
+    message = _without_parameter(str(status.get("message") or ""))
+    return Said(as_text(status.get("errorcode")), message or None, fields)
+
+
+def _lower_keys(value: Any) -> dict[str, Any]:
+    return {str(key).lower(): item for key, item in value.items()} if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value when it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str | None:
+    """The value when it is a text with something in it."""
+    return value if isinstance(value, str) and value else None
+
+
+def _without_parameter(message: str) -> str:
+    """.NET's ArgumentException says the parameter again on a line of its own."""
+    return message.partition("\nParameter name:")[0].strip()
+
+
+def _camel(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def retry_after(reply: Reply) -> float | None:
+    """Seconds to wait (RFC 9110, 10.2.3): a number, or a date read against the server's own clock."""
+    text = reply.headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        return max(0.0, (until - parsedate_to_datetime(reply.headers["date"])).total_seconds())
+    except (ValueError, TypeError, KeyError):
+        return None

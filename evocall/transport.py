@@ -1,0 +1,317 @@
+"""One HTTP exchange that knows whether a byte of the request may have left.
+
+requests and urllib3 do the work. What is added: a mark at the moment the first byte goes to the socket, a deadline for
+the whole answer, a limit on its size, and nothing that could replace or leak the credential: no .netrc, no redirects,
+no cookies unless asked for.
+"""
+
+import http.cookiejar
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from evocall.errors import ConfigError
+
+LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
+CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. `flaw` says what is wrong with the body when it is not whole, None when it is."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    flaw: str | None = None
+
+
+class NotSent(Exception):
+    """No byte of the request left; `passing` is True when trying again may help."""
+
+    def __init__(self, code: str, why: str, *, passing: bool) -> None:
+        super().__init__(why)
+        self.code, self.why, self.passing = code, why, passing
+
+
+class NoAnswer(Exception):
+    """The request, or part of it, left, and no answer came."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code, self.why = code, why
+
+
+class Cut(BaseException):
+    """Ctrl-C or SIGTERM during an exchange; `left` says whether part of the request was sent."""
+
+    def __init__(self, *, left: bool) -> None:
+        super().__init__()
+        self.left = left
+
+
+class _Flight:
+    """The exchange that this thread is busy with: whether bytes have left, and the clock that cuts a late answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = False
+        self.late = False
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
+
+    def begin(self, sock: socket.socket | None) -> None:
+        """Called right before the first byte goes out."""
+        if self.left:
+            return
+        self.left = True
+        if sock is not None:
+            self._timer = threading.Timer(self._seconds, self._cut, [sock])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _cut(self, sock: socket.socket) -> None:
+        # A read timeout counts from the last byte, so a server that trickles would hold us for ever.
+        self.late = True
+        try:
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+_thread = threading.local()
+
+
+class _Watched:
+    """Mixed into urllib3's connections: tells the flight when the request itself, not a proxy's CONNECT, is sent."""
+
+    _connecting = False
+
+    def connect(self) -> None:
+        self._connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self._connecting = False
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:  # type: ignore[attr-defined]
+            self.connect()
+        flight: _Flight | None = getattr(_thread, "flight", None)
+        if flight is not None and not self._connecting:
+            flight.begin(self.sock)  # type: ignore[attr-defined]
+        super().send(data)  # type: ignore[misc]
+
+
+class _PlainConnection(_Watched, HTTPConnection):
+    pass
+
+
+class _TlsConnection(_Watched, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter over watched connections, also through proxies."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _watch(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return _watch(super().proxy_manager_for(proxy, **kwargs))
+
+
+def _watch(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return manager
+
+
+class Wire:
+    """Exchanges with one host. Times are in seconds; `trace` is told of each request and reply."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        connect_timeout: float,
+        timeout: float,
+        cookies: bool = False,
+        trace: Callable[[requests.PreparedRequest, Reply | None], None] | None = None,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._times = (connect_timeout, timeout)
+        self._trace = trace
+        self._session = _session(self._base, headers, cookies=cookies)
+
+    def exchange(
+        self, method: str, path: str, *, body: bytes | None = None, params: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send one request once. Raises NotSent, NoAnswer or Cut; a reply of any status is returned."""
+        try:
+            asked = requests.Request(method, self._base + path, data=body, params=params)
+            request = self._session.prepare_request(asked)
+        except requests.RequestException as error:
+            raise NotSent("bad_address", str(error), passing=False) from error
+        flight = _thread.flight = _Flight(self._times[1])
+        reply = None
+        try:
+            reply = self._reply(request, flight)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if flight.left:
+                raise _no_answer(error, flight, self._times[1]) from error
+            raise _not_sent(error) from error
+        except KeyboardInterrupt:
+            raise Cut(left=flight.left) from None
+        finally:
+            flight.end()
+            _thread.flight = None
+            if self._trace:
+                self._trace(request, reply)
+        return reply
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _reply(self, request: requests.PreparedRequest, flight: _Flight) -> Reply:
+        with self._session.send(
+            request,
+            stream=True,
+            timeout=self._times,
+            allow_redirects=False,
+            proxies=self._session.proxies,
+            verify=self._session.verify,
+        ) as response:
+            body, flaw = _body(response, flight)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, response.reason or "", headers, body, flaw)
+
+
+def _session(base: str, headers: Mapping[str, str], *, cookies: bool) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies = {} if _loopback(base) else dict(requests.utils.get_environ_proxies(base))
+    session.verify = _bundle()
+    session.headers = requests.structures.CaseInsensitiveDict({"Accept-Encoding": "identity", **headers})
+    session.mount("https://", _Adapter())
+    session.mount("http://", _Adapter())
+    if not cookies:
+        session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def _bundle() -> str | bool:
+    """The file or directory of extra certificate authorities, as curl and requests read it from the environment."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):  # noqa: PTH110 - the variable may hold any text
+            raise ConfigError(f"{name} is {path!r}, and there is no such file.", code="ca_bundle")
+        if path:
+            return path
+    return True
+
+
+def _loopback(base: str) -> bool:
+    return is_loopback(urlsplit(base).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host can only be this machine (RFC 6761 for the name, RFC 5735 and 4291 for the addresses)."""
+    import ipaddress
+
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _body(response: requests.Response, flight: _Flight) -> tuple[bytes, str | None]:
+    """As much of the body as came, and what is wrong with it."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_content(CHUNK):
+            body += chunk
+            if len(body) > LARGEST_ANSWER:
+                return bytes(body[:LARGEST_ANSWER]), f"it is longer than {LARGEST_ANSWER // 1024 // 1024} MiB"
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        return bytes(body), "it did not arrive in time" if flight.late or _is_timeout(error) else "it broke off"
+    # A cut by the clock looks like an orderly end to an answer without a length.
+    return bytes(body), "it did not arrive in time" if flight.late else None
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and all that it wraps, outermost first; requests and urllib3 hide the reason in four places."""
+    found: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+    return found
+
+
+def _first(causes: list[BaseException], *kinds: type[BaseException]) -> Any:
+    return next((cause for cause in causes if isinstance(cause, kinds)), None)
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return _first(_causes(error), TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError) is not None
+
+
+def _no_answer(error: BaseException, flight: _Flight, seconds: float) -> NoAnswer:
+    if flight.late or _is_timeout(error):
+        return NoAnswer("timeout", f"no answer came within {seconds:g} seconds")
+    if _first(_causes(error), ConnectionResetError, BrokenPipeError):
+        return NoAnswer("connection_reset", "the connection was reset before an answer came")
+    return NoAnswer("connection_lost", "the connection was closed before a usable answer came")
+
+
+def _not_sent(error: BaseException) -> NotSent:
+    """Why nothing was sent, in words; the order goes from the particular to the general."""
+    causes = _causes(error)
+    if found := _first(causes, ssl.SSLCertVerificationError):
+        return NotSent("tls_certificate", f"its certificate was not accepted: {found.verify_message}", passing=False)
+    if _first(causes, urllib3.exceptions.ProxyError, requests.exceptions.ProxyError):
+        refused = str(causes[-1])
+        return NotSent("proxy", f"the proxy did not let us through ({refused})", passing="Tunnel" not in refused)
+    if found := _first(causes, socket.gaierror):
+        return NotSent("dns", f"its name could not be resolved ({found.strerror or found})", passing=True)
+    if _first(causes, ConnectionRefusedError):
+        return NotSent("connection_refused", "the connection was refused", passing=True)
+    if _is_timeout(error):
+        return NotSent("connect_timeout", "no connection was made in time", passing=True)
+    if found := _first(causes, ssl.SSLError):
+        passing = isinstance(found, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        return NotSent("tls", f"the TLS handshake failed ({found.reason or found})", passing=passing)
+    if found := _first(causes, OSError):
+        text = found.strerror or "the connection broke"
+        return NotSent("connection_failed", text[0].lower() + text[1:], passing=True)
+    return NotSent("connection_failed", str(error), passing=False)
