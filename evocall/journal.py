@@ -1,0 +1,415 @@
+"""Every call ever attempted from here, on disk before its first byte leaves.
+
+One SQLite file in WAL mode with `synchronous=FULL`: a committed row survives a power cut. A row is `sending` while a
+request may be on its way, `waiting` between two attempts, and then holds its outcome. When the process that reserved a
+row is gone, `sending` counts as unknown and `waiting` as not placed. No secret and no header is ever stored.
+"""
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from evocall.errors import JournalError, OutcomeUnknown
+from evocall.lease import Lease, exclusive, is_alive
+from evocall.model import Answer, Call, Earlier, Outcome, Plan, Record
+
+BUSY_SECONDS = 30.0
+LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
+SENDING, WAITING = "sending", "waiting"
+OPEN = f"('{SENDING}', '{WAITING}')"
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O or U to misread
+MIGRATIONS = (
+    """
+    CREATE TABLE calls (
+        id BIGINT PRIMARY KEY,
+        state TEXT NOT NULL,
+        holder TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        base_url TEXT NOT NULL,
+        username TEXT,
+        number TEXT NOT NULL,
+        flow TEXT NOT NULL,
+        caller_id TEXT,
+        once_key TEXT,
+        campaign TEXT,
+        attempt BIGINT NOT NULL,
+        requested_at BIGINT NOT NULL,
+        duration_ms BIGINT,
+        http_status BIGINT,
+        session_id TEXT,
+        response TEXT,
+        error TEXT
+    );
+    CREATE INDEX calls_by_key ON calls (profile, once_key) WHERE once_key IS NOT NULL;
+    CREATE INDEX calls_by_number ON calls (number, requested_at);
+    CREATE INDEX calls_by_time ON calls (profile, requested_at);
+    CREATE INDEX calls_by_campaign ON calls (campaign, id) WHERE campaign IS NOT NULL;
+    CREATE INDEX calls_open ON calls (state) WHERE state IN ('sending', 'waiting')
+    """,
+)
+DIED = OutcomeUnknown(
+    "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
+)
+COLUMNS = (
+    "id, state, profile, base_url, username, number, flow, caller_id, once_key, campaign, attempt, requested_at, "
+    "duration_ms, http_status, session_id, response, error"
+)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which calls of the history are wanted; None means all. Times are aware."""
+
+    campaign: str | None = None
+    number: str | None = None
+    outcome: Outcome | None = None
+    since: datetime | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A row that this process may dial for."""
+
+    id: int
+
+
+class Journal:
+    """One journal file, open for as long as the `with` block lasts. Every method raises JournalError when it fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._leases = path.parent / "running"
+        self._lease: Lease | None = None
+        self._lock = threading.Lock()
+        with self._guarded():
+            self._connection = _opened(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        if self._lease is not None:
+            self._lease.release()
+
+    def reserve(
+        self,
+        plan: Plan,
+        decide: Callable[[Earlier], Call | None],
+        *,
+        once: str | None,
+        username: str | None,
+        now: datetime,
+        hold_back: timedelta,
+    ) -> Reserved | Call | None:
+        """In one transaction: let `decide` look at the earlier calls, then write the row that allows one dial.
+
+        Returns the earlier call when `decide` found one that does instead, and None while another process is placing
+        the call for the same key. What `decide` raises passes through, and nothing is written.
+        """
+        with self._transaction() as cursor:
+            self._bury_the_dead(cursor)
+            earlier = _earlier(cursor, plan, once, now, hold_back)
+            if earlier.in_flight:
+                return None
+            found = decide(earlier)
+            if found is not None:
+                return found
+            if self._lease is None:
+                self._lease = Lease(self._leases)
+            cursor.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM calls")
+            reserved = Reserved(cursor.fetchone()[0])
+            request = plan.request
+            cursor.execute(
+                "INSERT INTO calls (id, state, holder, profile, base_url, username, number, flow, caller_id, once_key, "
+                "attempt, requested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    reserved.id,
+                    SENDING,
+                    self._lease.holder,
+                    plan.profile.name,
+                    plan.profile.base_url,
+                    username,
+                    request.number,
+                    request.flow_id,
+                    request.caller_id,
+                    once,
+                    1,
+                    _milliseconds(now),
+                ),
+            )
+        return reserved
+
+    def earlier(self, plan: Plan, *, once: str | None, now: datetime, hold_back: timedelta) -> Earlier:
+        """What `reserve` would let `decide` look at, without writing anything but the end of the dead."""
+        with self._transaction() as cursor:
+            self._bury_the_dead(cursor)
+            return _earlier(cursor, plan, once, now, hold_back)
+
+    def wait(self, reserved: Reserved, answer: Answer) -> None:
+        """The last attempt provably placed no call, and another one follows later."""
+        self._update(reserved, WAITING, answer, None)
+
+    def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
+        """Another attempt begins now."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE calls SET state = ?, attempt = ?, requested_at = ? WHERE id = ?",
+                (SENDING, attempt, _milliseconds(now), reserved.id),
+            )
+
+    def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
+        """Write down what the call came to, and return it as it will be remembered."""
+        self._update(reserved, answer.outcome.value, answer, duration)
+        return self.get(reserved.id)
+
+    def get(self, number: int) -> Record:
+        """The call with that number."""
+        with self._lock, self._guarded():
+            row = self._connection.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (number,)).fetchone()  # noqa: S608
+        return _record(row)
+
+    def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
+        """The calls that the filter lets through, newest first."""
+        conditions: list[str] = []
+        values: list[Any] = []
+        for condition, value in (
+            ("campaign = ?", wanted.campaign),
+            ("number = ?", wanted.number),
+            ("state = ?", wanted.outcome and wanted.outcome.value),
+            ("requested_at >= ?", wanted.since and _milliseconds(wanted.since)),
+        ):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
+        with self._transaction() as cursor:
+            self._bury_the_dead(cursor)
+        with self._guarded():
+            cursor = self._connection.execute(f"SELECT {COLUMNS} FROM calls{where} ORDER BY id DESC{limit}", values)  # noqa: S608
+            yield from map(_record, cursor)
+
+    def purge(self, before: datetime) -> int:
+        """Delete the calls requested before that moment, their once-keys with them; returns how many."""
+        with self._transaction() as cursor:
+            self._bury_the_dead(cursor)
+            cursor.execute(
+                f"DELETE FROM calls WHERE requested_at < ? AND state NOT IN {OPEN}",  # noqa: S608
+                (_milliseconds(before),),
+            )
+            return cursor.rowcount
+
+    def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> None:
+        response = None if answer.response is None else json.dumps(answer.response)
+        if response is not None and len(response) > LONGEST_RESPONSE:
+            response = json.dumps(response[:LONGEST_RESPONSE])
+        with self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
+                "WHERE id = ?",
+                (
+                    state,
+                    answer.status,
+                    answer.session_id,
+                    response,
+                    json.dumps(answer.error.document()) if answer.error else None,
+                    duration and int(duration.total_seconds() * 1000),
+                    reserved.id,
+                ),
+            )
+
+    def _bury_the_dead(self, cursor: sqlite3.Cursor) -> None:
+        """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
+        cursor.execute(f"SELECT DISTINCT holder FROM calls WHERE state IN {OPEN}")  # noqa: S608
+        for (holder,) in cursor.fetchall():
+            if (self._lease is None or holder != self._lease.holder) and not is_alive(self._leases, holder):
+                cursor.execute(
+                    "UPDATE calls SET state = ?, error = ? WHERE state = ? AND holder = ?",
+                    (Outcome.UNKNOWN.value, json.dumps(DIED.document()), SENDING, holder),
+                )
+                cursor.execute(
+                    "UPDATE calls SET state = ? WHERE state = ? AND holder = ?",
+                    (Outcome.NOT_PLACED.value, WAITING, holder),
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        """One writer at a time, from the first look to the last write; committed to disk at the end."""
+        with self._lock, self._guarded():
+            cursor = self._connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+            except BaseException:
+                self._connection.rollback()
+                raise
+            self._connection.commit()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise _trouble(self.path, error) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite gives its -wal and -shm files the mode of the file that it finds.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        if _version(connection) != len(MIGRATIONS):
+            with exclusive(path.with_name("journal.lock")):
+                connection.execute("PRAGMA journal_mode = WAL")
+                _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+    return int(connection.execute("SELECT version FROM schema_version").fetchone()[0]) if known else 0
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this version's schema, all steps or none."""
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"The journal {path} was written by a newer evocall (schema {version}; this one knows {len(MIGRATIONS)}).",
+            hint="Use the newer evocall; nothing was dialled.",
+            code="journal_newer",
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if version == 0:
+            connection.execute("CREATE TABLE schema_version (version BIGINT NOT NULL)")
+            connection.execute("INSERT INTO schema_version (version) VALUES (0)")
+        for step in MIGRATIONS[version:]:
+            for statement in step.split(";"):
+                connection.execute(statement)
+        connection.execute("UPDATE schema_version SET version = ?", (len(MIGRATIONS),))
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _earlier(cursor: sqlite3.Cursor, plan: Plan, once: str | None, now: datetime, hold_back: timedelta) -> Earlier:
+    found: dict[str, Call] = {}
+    if once is not None:
+        cursor.execute(
+            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND state <> ? ORDER BY id",  # noqa: S608
+            (plan.profile.name, once, Outcome.NOT_PLACED.value),
+        )
+        found = {row[1]: _record(row).call for row in cursor.fetchall()}
+    else:
+        cursor.execute(
+            f"SELECT {COLUMNS} FROM calls WHERE number = ? AND requested_at > ? AND profile = ? AND flow = ? "  # noqa: S608
+            "AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
+            (
+                plan.number.e164,
+                _milliseconds(now - hold_back),
+                plan.profile.name,
+                plan.flow.id,
+                Outcome.UNKNOWN.value,
+                Outcome.PLACED.value,
+            ),
+        )
+        row = cursor.fetchone()
+        found = {row[1]: _record(row).call} if row and row[1] == Outcome.UNKNOWN else {}
+    return Earlier(
+        placed=found.get(Outcome.PLACED),
+        in_flight=SENDING in found or WAITING in found,
+        unknown=found.get(Outcome.UNKNOWN),
+        today=_requested(cursor, plan, now, "profile = ?", plan.profile.name),
+        today_to_number=_requested(cursor, plan, now, "number = ?", plan.number.e164),
+    )
+
+
+def _requested(cursor: sqlite3.Cursor, plan: Plan, now: datetime, condition: str, value: str) -> Sequence[datetime]:
+    """When the calls of the last 24 hours were requested, unless the profile sets no cap and nobody will look."""
+    guard = plan.profile.guard
+    if guard.max_per_day is None and guard.max_per_number_per_day is None:
+        return ()
+    cursor.execute(
+        f"SELECT requested_at FROM calls WHERE {condition} AND profile = ? AND requested_at > ? AND state <> ? "  # noqa: S608
+        "ORDER BY requested_at",
+        (value, plan.profile.name, _milliseconds(now - timedelta(hours=24)), Outcome.NOT_PLACED.value),
+    )
+    return [_moment(row[0]) for row in cursor.fetchall()]
+
+
+def _record(row: Sequence[Any]) -> Record:
+    values = dict(zip(COLUMNS.split(", "), row, strict=True))
+    open_row = values["state"] in {SENDING, WAITING}
+    call = Call(
+        Outcome.UNKNOWN if open_row else Outcome(values["state"]),
+        number=values["number"],
+        flow=values["flow"],
+        caller_id=values["caller_id"],
+        profile=values["profile"],
+        base_url=values["base_url"],
+        requested_at=_moment(values["requested_at"]),
+        http_status=values["http_status"],
+        session_id=values["session_id"],
+        response=_json(values["response"]),
+        error=_json(values["error"]),
+        id=call_id(values["id"]),
+    )
+    return Record(
+        call, values["username"], values["once_key"], values["campaign"], values["attempt"], values["duration_ms"]
+    )
+
+
+def call_id(number: int) -> str:
+    """The short name of a call, such as 7K3Q."""
+    digits = ""
+    while number:
+        number, rest = divmod(number, 32)
+        digits = ALPHABET[rest] + digits
+    return digits.rjust(4, "0")
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _trouble(path: Path, error: Exception) -> JournalError:
+    """What to do depends on what is wrong; in every case nothing is dialled."""
+    hints = {
+        "full": "Make room on the disk.",
+        "readonly": "The directory must be writable; EVOCALL_HOME can name another one.",
+        "malformed": f"Move it away (mv {path} {path}.damaged): its once-keys and unknown calls are then forgotten.",
+        "locked": "Another process keeps it locked; try again.",
+    }
+    text = str(error)
+    marks = {"full": "full", "readonly": "readonly", "malformed": "malformed", "not a database": "malformed"}
+    marks |= {"locked": "locked", "unable to open": "readonly", "Read-only": "readonly", "Permission": "readonly"}
+    kind = next((kind for mark, kind in marks.items() if mark in text), None)
+    return JournalError(
+        f"The journal {path} cannot be used: {text}. Without it nothing is dialled.", hint=hints.get(kind or "")
+    )

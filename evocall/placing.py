@@ -1,0 +1,186 @@
+"""The one path by which any call is placed: guard, reserve on disk, send, resolve on disk.
+
+Whatever kills the process in between, the journal shows at worst *unknown*, never *not placed* for a call that may
+ring. A request is sent again only when it provably placed no call.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from evocall import guard
+from evocall.errors import EvocallError, Interrupted, JournalError
+from evocall.journal import Journal, Reserved
+from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
+
+ATTEMPTS = 3
+BACKOFF = (1.0, 2.0)  # seconds before the second and the third attempt, when the service names no time
+PATIENCE = 60.0  # seconds; a service that asks for a longer wait is left to whoever called us
+POLL = 0.2  # seconds between two looks at a call that another process is placing
+
+
+class Sender(Protocol):
+    """What placing needs of `service.Service`."""
+
+    def place(self, request: DialRequest) -> Answer:
+        """Send the POST once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time that placing lives in; `monotonic` counts seconds and never jumps."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+CLOCK = Clock()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a call may be placed: once for a key, again in spite of an unknown one or a cap, by which login."""
+
+    once: str | None = None
+    again: bool = False
+    username: str | None = None
+
+
+def place(
+    plan: Plan,
+    service: Sender,
+    journal: Journal,
+    terms: Terms,
+    *,
+    tell: Callable[[str], None],
+    clock: Clock = CLOCK,
+) -> Call:
+    """Place the call, or return the earlier one that its once-key stands for (outcome `already_placed`).
+
+    Raises the EvocallError that says why it was not placed, or why that is not known; the error carries the call.
+    `tell` hears, a sentence at a time, what is being waited for.
+    """
+    run = _Run(plan, service, journal, terms, tell, clock)
+    found = run.reserved()
+    if isinstance(found, Call):
+        return replace(found, outcome=Outcome.ALREADY_PLACED)
+    answer, duration = run.sent(found)
+    call = run.resolved(found, answer, duration)
+    if answer.error is not None:
+        answer.error.call = call
+        raise answer.error
+    return call
+
+
+def rehearse(plan: Plan, path: Path, terms: Terms, clock: Clock = CLOCK) -> Call:
+    """What `place` would decide now, by the same rules, without sending anything or making a journal."""
+    now = clock.now()
+    earlier = Earlier()
+    if path.exists():
+        with Journal(path) as journal:
+            earlier = journal.earlier(plan, once=terms.once, now=now, hold_back=guard.HOLD_BACK)
+    found = _rule(plan, terms, now)(earlier)
+    if found is not None:
+        return replace(found, outcome=Outcome.ALREADY_PLACED)
+    return _call(plan, Outcome.DRY_RUN)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The steps of `place`, in their order."""
+
+    plan: Plan
+    service: Sender
+    journal: Journal
+    terms: Terms
+    tell: Callable[[str], None]
+    clock: Clock
+
+    def reserved(self) -> Reserved | Call:
+        """The row that allows one dial; waits while another process is placing the call for the same key."""
+        waiting = False
+        while True:
+            now = self.clock.now()
+            found = self.journal.reserve(
+                self.plan,
+                _rule(self.plan, self.terms, now),
+                once=self.terms.once,
+                username=self.terms.username,
+                now=now,
+                hold_back=guard.HOLD_BACK,
+            )
+            if found is not None:
+                return found
+            if not waiting:
+                self.tell(f"another process is placing the call for the key {self.terms.once!r}; waiting for it.")
+                waiting = True
+            self.clock.sleep(POLL)
+
+    def sent(self, reserved: Reserved) -> tuple[Answer, timedelta]:
+        """Send, and send again as long as that is safe and of use; the last answer and how long its POST took."""
+        attempt = 1
+        while True:
+            start = self.clock.monotonic()
+            answer = self.service.place(self.plan.request)
+            duration = timedelta(seconds=self.clock.monotonic() - start)
+            wait = _wait(answer, attempt)
+            if wait is None:
+                return answer, duration
+            self.journal.wait(reserved, answer)
+            self.tell(f"{answer.error} Trying again in {wait:g} s.")
+            try:
+                self.clock.sleep(wait)
+                guard.refuse_hours(self.plan.number, self.plan.hours, self.clock.now())
+            except KeyboardInterrupt:
+                stopped = Interrupted("interrupted between two attempts: no call was placed.")
+                return replace(answer, error=stopped), duration
+            except EvocallError as error:
+                return replace(answer, error=error), duration
+            attempt += 1
+            self.journal.resume(reserved, attempt, self.clock.now())
+
+    def resolved(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Call:
+        """The call as recorded. When it cannot be recorded any more, the journal keeps it as unknown, and we say so."""
+        try:
+            return self.journal.resolve(reserved, answer, duration).call
+        except JournalError as error:
+            self.tell(f"warning: the outcome could not be recorded, so the journal will show it as unknown. {error}")
+        return replace(
+            _call(self.plan, answer.outcome),
+            http_status=answer.status,
+            session_id=answer.session_id,
+            response=answer.response,
+            error=answer.error.document() if answer.error else None,
+        )
+
+
+def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call | None]:
+    def decide(earlier: Earlier) -> Call | None:
+        guard.refuse_hours(plan.number, plan.hours, now)
+        return guard.may_dial(plan.number, plan.profile.guard, earlier, once=terms.once, again=terms.again)
+
+    return decide
+
+
+def _wait(answer: Answer, attempt: int) -> float | None:
+    """Seconds until the next attempt; None when there must be none."""
+    if not answer.resend or attempt == ATTEMPTS:
+        return None
+    wait = BACKOFF[attempt - 1] if answer.retry_after is None else answer.retry_after
+    return wait if wait <= PATIENCE else None
+
+
+def _call(plan: Plan, outcome: Outcome) -> Call:
+    return Call(
+        outcome,
+        number=plan.number.e164,
+        flow=plan.flow.id,
+        caller_id=plan.request.caller_id,
+        profile=plan.profile.name,
+        base_url=plan.profile.base_url,
+    )
