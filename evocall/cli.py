@@ -1,0 +1,90 @@
+"""The app: the list of commands, and `main`, the only door where errors become exit codes."""
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
+
+from evocall import __version__
+from evocall.commands import check, completion, dial, history, login, logout, profile, sandbox, whoami
+from evocall.errors import EvocallError, ExitCode, Interrupted, UsageError
+
+app = typer.Typer(
+    name="evocall",
+    help="Place outgoing phone calls through Evo Voice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+for command in (
+    dial.dial,
+    check.check,
+    login.login,
+    logout.logout,
+    whoami.whoami,
+    sandbox.sandbox,
+    completion.completion,
+):
+    app.command()(command)
+app.add_typer(profile.app)
+app.add_typer(history.app)
+
+CALLING = {"dial", "batch"}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"evocall {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command and leave with its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "_EVOCALL_COMPLETE" in os.environ:
+        completion_init()
+    try:
+        code = _run(arguments)
+    except EvocallError as error:
+        _report(error, arguments)
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = app(arguments, prog_name="evocall", standalone_mode=False)
+    except typer.TyperException as error:
+        hint = " ".join(["evocall", *_command(arguments), "--help"])
+        raise UsageError(error.format_message(), hint=hint) from error
+    except typer.Abort:
+        raise Interrupted("interrupted.") from None
+    if code == ExitCode.INTERRUPTED:
+        raise Interrupted("interrupted.")
+    return code or 0
+
+
+def _command(arguments: list[str]) -> list[str]:
+    return arguments[:1] if arguments and not arguments[0].startswith("-") else []
+
+
+def _report(error: EvocallError, arguments: list[str]) -> None:
+    from evocall.output import Screen
+
+    screen = Screen(as_json="--json" in arguments)
+    screen.failure(error, calling=bool(CALLING.intersection(_command(arguments))))

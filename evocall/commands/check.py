@@ -1,0 +1,111 @@
+"""`evocall check`."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evocall.commands import options
+from evocall.errors import EvocallError, ExitCode, UsageError
+from evocall.model import Number, Profile
+
+if TYPE_CHECKING:
+    from evocall.output import Screen
+
+HEADINGS = ("number", "E.164", "national", "country", "class", "time zones", "there now", "verdict")
+MOST_ZONES = 2
+Verdict = tuple[str, Number | None, EvocallError | None]
+
+
+def check(
+    numbers: Annotated[
+        list[str],
+        typer.Argument(metavar="NUMBER...", help="Numbers as you would give them to dial", show_default=False),
+    ],
+    region: options.RegionOption = None,
+    profile: options.ProfileOption = None,
+    between: options.BetweenOption = None,
+    allow: options.AllowOption = None,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Read numbers exactly as dial would and say what it would do; no network, no login.
+
+    Exits with 0 when all may be dialled, 2 when one is not a number, else 3 when one is refused.
+
+    Examples:
+
+      evocall check +18145550100 +448081570000
+
+      evocall check --region US '(814) 555-0100' --json
+    """
+    from evocall import paths, planning, profiles
+    from evocall.output import Screen
+
+    chosen = profiles.load(paths.config_file()).choose(profile)
+    hours = planning.hours_of(chosen, between)
+    verdicts: list[Verdict] = []
+    for typed in numbers:
+        try:
+            callee = planning.callee_of(chosen, typed, region=region, hours=hours, allow=allow or ())
+            verdicts.append((typed, callee, None))
+        except EvocallError as error:
+            verdicts.append((typed, _understood(chosen, typed, region), error))
+    _show(Screen(as_json=json, quiet=quiet), verdicts)
+    codes = [error.exit_code for _, _, error in verdicts if error is not None]
+    if codes:
+        raise typer.Exit(ExitCode.USAGE if ExitCode.USAGE in codes else codes[0])
+
+
+def _understood(profile: Profile, typed: str, region: str | None) -> Number | None:
+    """What a refused number was read as; None when it is not a number."""
+    from evocall import phone
+
+    try:
+        return phone.read(typed, region=region or profile.region, contacts=profile.contacts)
+    except EvocallError:
+        return None
+
+
+def _show(screen: "Screen", verdicts: list[Verdict]) -> None:
+    if screen.as_json:
+        screen.document([_document(*verdict) for verdict in verdicts])
+        return
+    screen.table(HEADINGS, [_row(*verdict) for verdict in verdicts])
+
+
+def _document(typed: str, number: Number | None, error: EvocallError | None) -> dict[str, Any]:
+    from evocall.output import local_times
+
+    times = local_times(number, datetime.now(UTC)) if number else []
+    return {
+        "typed": typed,
+        "number": number and number.e164,
+        "national": number and number.national,
+        "international": number and number.international,
+        "country": number and number.country,
+        "class": number and number.kind,
+        "time_zones": list(number.zones) if number else [],
+        "local_times": sorted({time.isoformat(timespec="minutes") for time in times}),
+        "verdict": _verdict(error),
+        "error": error and error.document(),
+    }
+
+
+def _row(typed: str, number: Number | None, error: EvocallError | None) -> tuple[str, ...]:
+    from evocall.output import local_times
+
+    verdict = f"{_verdict(error)}: {error}" if error else "ok"
+    if number is None:
+        return (typed, "", "", "", "", "", "", verdict)
+    times = sorted({f"{time:%H:%M}" for time in local_times(number, datetime.now(UTC))})
+    there = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}" if times else "not known"
+    more = len(number.zones) - MOST_ZONES
+    zones = ", ".join(number.zones[:MOST_ZONES]) + (f" and {more} more" if more > 0 else "")
+    return (typed, number.e164, number.national, number.country or "none", number.kind, zones, there, verdict)
+
+
+def _verdict(error: EvocallError | None) -> str:
+    if error is None:
+        return "ok"
+    return "not a number" if isinstance(error, UsageError) else "refused"

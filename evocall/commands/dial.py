@@ -1,0 +1,68 @@
+"""`evocall dial`."""
+
+from typing import Annotated
+
+import typer
+
+from evocall.commands import options
+
+
+def dial(
+    number: options.NumberArgument,
+    flow: options.FlowOption = None,
+    caller_id: options.CallerIdOption = None,
+    region: options.RegionOption = None,
+    profile: options.ProfileOption = None,
+    sandbox: options.SandboxOption = False,
+    once: Annotated[
+        str | None, typer.Option("--once", metavar="KEY", help="At most one call for this key, ever, from this machine")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Dial although an earlier call may have rung, or a cap is reached")
+    ] = False,
+    between: options.BetweenOption = None,
+    allow: options.AllowOption = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait this long for the service's answer")
+    ] = None,
+    connect_timeout: Annotated[
+        float | None, typer.Option("--connect-timeout", metavar="SECONDS", help="Wait this long for a connection")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Check everything, show the request, send nothing")
+    ] = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Place one call and run a flow on it when it is answered.
+
+    Examples:
+
+      evocall dial +18145550100 --flow welcome --sandbox
+
+      evocall dial '(814) 555-0100' --region US --flow alert --dry-run
+    """
+    from evocall import paths, placing, planning
+    from evocall.commands.target import target
+    from evocall.journal import Journal
+    from evocall.output import Screen
+
+    screen = Screen(as_json=json, quiet=quiet)
+    with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:
+        plan = planning.plan(
+            there.profile,
+            number,
+            flow=flow,
+            caller_id=caller_id,
+            region=region,
+            between=between,
+            allow=allow or (),
+        )
+        terms = placing.Terms(once, again=again, username=there.profile.username)
+        if dry_run:
+            call = placing.rehearse(plan, paths.journal_file(), terms)
+        else:
+            with there.service(verbose=verbose) as service, Journal(paths.journal_file()) as journal:
+                call = placing.place(plan, service, journal, terms, tell=screen.note)
+    screen.call(call, plan, there.profile.username)

@@ -1,0 +1,112 @@
+"""The options and arguments that several commands share: one spelling, one help text, one variable each."""
+
+from typing import Annotated
+
+import typer
+
+
+def profile_names(incomplete: str) -> list[str]:
+    """The profiles whose names begin like that, for TAB."""
+    from evocall import paths, profiles
+    from evocall.errors import EvocallError
+
+    try:
+        return sorted(n for n in profiles.load(paths.config_file()).profiles if n.startswith(incomplete))
+    except EvocallError:
+        return []
+
+
+def _flows(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _names_in_profile(ctx, "flows", incomplete)
+
+
+def _contacts(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _names_in_profile(ctx, "contacts", incomplete)
+
+
+def _names_in_profile(ctx: typer.Context, table: str, incomplete: str) -> list[str]:
+    from evocall import paths, profiles
+    from evocall.errors import EvocallError
+
+    try:
+        profile = profiles.load(paths.config_file()).choose(ctx.params.get("profile"))
+    except EvocallError:
+        return []
+    return sorted(name for name in getattr(profile, table) if name.startswith(incomplete))
+
+
+def _classes(incomplete: str) -> list[str]:
+    from evocall.model import GUARDED
+
+    return [kind for kind in GUARDED if kind.startswith(incomplete)]
+
+
+NumberArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NUMBER",
+        help="E.164, tel: URI, national format with --region, or a contact's name.",
+        autocompletion=_contacts,
+        show_default=False,
+    ),
+]
+FlowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--flow",
+        "-f",
+        metavar="FLOW",
+        envvar="EVOCALL_FLOW",
+        help="Flow to run when the call is answered: an ID, an alias of the profile, or a name",
+        autocompletion=_flows,
+    ),
+]
+CallerIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--caller-id",
+        metavar="NUMBER",
+        envvar="EVOCALL_CALLER_ID",
+        help="Number to show to the callee; the account must own it",
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="CC",
+        envvar="EVOCALL_REGION",
+        help="Country whose national format a number without + is in, such as US",
+    ),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        envvar="EVOCALL_PROFILE",
+        help="Profile to use",
+        autocompletion=profile_names,
+    ),
+]
+SandboxOption = Annotated[
+    bool,
+    typer.Option("--sandbox", help="Run against a local server that rings nobody; needs no account"),
+]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="CLASS",
+        help="Number class that is refused by default: premium, shared-cost, satellite, personal, unverified",
+        autocompletion=_classes,
+    ),
+]
+BetweenOption = Annotated[
+    str | None,
+    typer.Option("--between", metavar="HH:MM-HH:MM", help="Only when it is between these hours where the callee is"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show request and response, without secrets")]

@@ -1,0 +1,54 @@
+"""`evocall sandbox`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evocall.errors import UsageError
+
+if TYPE_CHECKING:
+    from evocall.sandbox import Sandbox
+
+SCRIPT = """\
+Numbers +1 814 555 01xx choose what happens: 0111 busy, 0112 no answer, 0129 and 0153 first come back with a wait,
+0140 to 0144 are refused, 0150 to 0152 and 0160 to 0163 leave you not knowing. All others ring and answer.
+"""
+
+
+def sandbox(
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port; 0 takes a free one")] = 0,
+) -> None:
+    """Run a local server that answers like the service and rings nobody, until Ctrl-C.
+
+    Paste the export lines that it prints into another shell; every command then talks to it.
+
+    Examples:
+
+      evocall sandbox
+
+      evocall sandbox --port 8145
+    """
+    from evocall.output import Screen
+    from evocall.sandbox import Sandbox
+
+    try:
+        server = Sandbox(port=port)
+    except OSError as error:
+        raise UsageError(f"Port {port} cannot be used: {error.strerror}.", hint="--port 0 takes a free one.") from None
+    Screen().text(_welcome(server))
+    server.run()
+
+
+def _welcome(server: "Sandbox") -> str:
+    accounts = "\n".join(f"  {a.username}  {a.password}  {', '.join(a.roles)}" for a in server.accounts)
+    flows = "\n".join(f"  {flow.id}  {flow.name}" for flow in server.flows)
+    numbers = "\n".join(f"  {number}" for number in server.numbers)
+    return (
+        f"Sandbox at {server.base_url}; it rings nobody. Ctrl-C ends it.\n\n"
+        f"Accounts\n{accounts}\n\nFlows\n{flows}\n\nOwned numbers, usable as caller ID\n{numbers}\n\n{SCRIPT}\n"
+        "Paste this into another shell:\n"
+        f"export EVOCALL_BASE_URL={server.base_url}\n"
+        f"export EVOCALL_USERNAME={server.manager.username}\n"
+        f"export EVOCALL_PASSWORD={server.manager.password}\n"
+        f"export EVOCALL_FLOW={server.flows[0].name}\n"
+    )

@@ -1,0 +1,88 @@
+"""Whom a command talks to: a profile and its login, or the sandbox."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from evocall.errors import UsageError
+from evocall.model import Credential, Profile
+
+if TYPE_CHECKING:
+    from evocall.service import Service
+
+SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A profile, and how to find its login when it is needed."""
+
+    profile: Profile
+    credential: Callable[[], Credential]
+
+    @contextmanager
+    def service(self, *, verbose: bool = False) -> Iterator["Service"]:
+        """The API, signed in as this target."""
+        from evocall.service import Service
+
+        service = Service(self.profile, self.credential(), trace=_trace if verbose else None)
+        try:
+            yield service
+        finally:
+            service.close()
+
+
+@contextmanager
+def target(
+    name: str | None, *, sandbox: bool = False, timeout: float | None = None, connect_timeout: float | None = None
+) -> Iterator[Target]:
+    """The target that `--profile` and `--sandbox` mean, with the options that override its settings."""
+    if sandbox:
+        from evocall.sandbox import Sandbox
+
+        with Sandbox() as server:
+            account = server.manager
+            profile = Profile("sandbox", server.base_url, account.username, flow=server.flows[0].name)
+            login = Credential(account.username, account.password, "the sandbox")
+            yield Target(_timed(profile, timeout, connect_timeout), lambda: login)
+        return
+    from evocall import credentials, paths, profiles
+
+    profile = profiles.load(paths.config_file()).choose(name)
+    yield Target(_timed(profile, timeout, connect_timeout), lambda: credentials.find(profile))
+
+
+def _timed(profile: Profile, timeout: float | None, connect_timeout: float | None) -> Profile:
+    for option, seconds in (("--timeout", timeout), ("--connect-timeout", connect_timeout)):
+        if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
+            raise UsageError(f"{option} is a number of seconds above 0, not {seconds:g}.")
+    return replace(
+        profile,
+        timeout=timeout or profile.timeout,
+        connect_timeout=connect_timeout or profile.connect_timeout,
+    )
+
+
+def _trace(request: Any, reply: Any) -> None:
+    """Request and reply on stderr, as curl -v shows them, with secrets removed."""
+    from evocall.output import clean
+
+    lines = [f"> {request.method} {request.url}"]
+    lines += [f"> {_header(name, value)}" for name, value in request.headers.items()]
+    if request.body and "/auth/" not in request.url:
+        lines.append(f"> {request.body.decode()}")
+    if reply is None:
+        lines.append("< no answer")
+    else:
+        lines.append(f"< {reply.status} {reply.reason}")
+        lines += [f"< {_header(name, value)}" for name, value in reply.headers.items()]
+        if reply.body and "/auth/" not in request.url:
+            lines.append(f"< {reply.body[:4000].decode(errors='replace')}")
+    sys.stderr.write("".join(clean(line) + "\n" for line in lines))
+
+
+def _header(name: str, value: str) -> str:
+    return f"{name}: {'(hidden)' if name.lower() in SECRET_HEADERS else value}"

@@ -1,0 +1,62 @@
+"""`evocall whoami`."""
+
+from evocall.commands import options
+
+
+def whoami(
+    profile: options.ProfileOption = None,
+    sandbox: options.SandboxOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Show who the service says we are, and where the credential came from.
+
+    Exits with 6 when the login has no role that may dial.
+
+    Examples:
+
+      evocall whoami --sandbox
+
+      evocall whoami --sandbox --json
+    """
+    from evocall.commands.target import target
+    from evocall.errors import Forbidden
+    from evocall.output import SCHEMA, Screen
+
+    screen = Screen(as_json=json, quiet=quiet)
+    with target(profile, sandbox=sandbox) as there:
+        credential = there.credential()
+        with there.service(verbose=verbose) as service:
+            identity = service.whoami()
+    username = identity.username or credential.username
+    if identity.may_dial is False:
+        raise Forbidden(
+            f"{username} is signed in, but has neither the role Manager nor SystemAdministrator.",
+            hint=f"Roles: {', '.join(identity.roles or ()) or 'none'}. An administrator can grant one.",
+        )
+    if json:
+        screen.document(
+            {
+                "schema": SCHEMA,
+                "profile": there.profile.name,
+                "base_url": there.profile.base_url,
+                "username": username,
+                "roles": identity.roles,
+                "accounts": identity.accounts,
+                "may_dial": identity.may_dial,
+                "credential": credential.source,
+                "error": None,
+            }
+        )
+        return
+    screen.lines(
+        [
+            ("user", username),
+            ("roles", "not told by the service" if identity.roles is None else ", ".join(identity.roles)),
+            ("accounts", ", ".join(identity.accounts) or "not told by the service"),
+            ("host", there.profile.base_url),
+            ("profile", there.profile.name),
+            ("credential", credential.source),
+        ]
+    )

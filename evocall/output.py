@@ -1,0 +1,213 @@
+"""What is printed: receipts, tables, JSON, errors. Results go to stdout, everything else to stderr.
+
+Text from outside is data: control characters are shown, never obeyed, and nothing is read as markup. rich draws tables
+and colour on terminals; one-line output does without it, since importing it costs as much as placing a call.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from evocall.errors import EvocallError, ExitCode
+from evocall.model import Call, Number, Outcome, Plan
+
+SCHEMA = 1
+STYLES = {
+    Outcome.PLACED: "bold green",
+    Outcome.ALREADY_PLACED: "bold yellow",
+    Outcome.DRY_RUN: "bold cyan",
+}
+Line = tuple[str, str]
+
+
+class Screen:
+    """How one command talks: for people, as JSON, or not at all."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+
+    def call(self, call: Call, plan: Plan, username: str | None) -> None:
+        """The receipt of a call that was placed, or that would have been."""
+        if self.as_json:
+            asked = {"request": plan.request.body} if call.outcome is Outcome.DRY_RUN else {}
+            self.document({**call_document(call), **asked})
+        elif not self.quiet:
+            _lines(sys.stdout, receipt(call, plan, username), STYLES.get(call.outcome, "bold"))
+
+    def document(self, value: Any) -> None:
+        """The one JSON document of a command; ASCII, so that no terminal can be moved by what is in it."""
+        _write(sys.stdout, json.dumps(value, indent=2) + "\n")
+
+    def lines(self, lines: Sequence[Line]) -> None:
+        """Pairs of label and text, one a line."""
+        if not self.quiet:
+            _lines(sys.stdout, lines, "bold")
+
+    def text(self, text: str) -> None:
+        """Text that is a result as it is, such as a script or a file's content."""
+        _write(sys.stdout, text)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table for people; without lines and with all of each cell when stdout is not a terminal."""
+        if self.quiet:
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        terminal = _is_terminal(sys.stdout)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            table.add_column(heading, no_wrap=not terminal, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(clean(cell)) for cell in row))
+        console = Console(file=sys.stdout, width=None if terminal else 1000, no_color=_no_color(), highlight=False)
+        with console.capture() as captured:
+            console.print(table)
+        _write(sys.stdout, "".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+    def note(self, text: str) -> None:
+        """Something by the way: progress, a warning, a next step."""
+        if not self.quiet:
+            _write(sys.stderr, f"evocall: {clean(text)}\n")
+
+    def failure(self, error: EvocallError, *, calling: bool) -> None:
+        """An error, on stderr for people and, with `--json`, also as the document on stdout.
+
+        `calling` says that the command was to place a call, so that the document has the keys of a call.
+        """
+        _lines(sys.stderr, failure_lines(error), "bold red", lead=f"evocall: {_heading(error)}")
+        if self.as_json:
+            call = error.call or (Call(Outcome.NOT_PLACED) if calling else None)
+            document = call_document(call) if call else {"schema": SCHEMA}
+            self.document({**document, "error": error.document()})
+
+
+def clean(text: str) -> str:
+    """The text with every character that could move a cursor or reorder a line made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\n", " "))
+
+
+def call_document(call: Call) -> dict[str, Any]:
+    """The JSON form of a call, as `dial`, `history` and `show` give it."""
+    return {
+        "schema": SCHEMA,
+        "outcome": call.outcome,
+        "call": call.id,
+        "number": call.number,
+        "flow": call.flow,
+        "caller_id": call.caller_id,
+        "profile": call.profile,
+        "base_url": call.base_url,
+        "requested_at": call.requested_at and utc(call.requested_at),
+        "http_status": call.http_status,
+        "session_id": call.session_id,
+        "response": call.response,
+        "error": call.error,
+    }
+
+
+def utc(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def receipt(call: Call, plan: Plan, username: str | None) -> list[Line]:
+    """The lines of a receipt: outcome and number, flow, caller ID, account, session."""
+    flow = f"{plan.flow.alias}  {plan.flow.id}" if plan.flow.alias else plan.flow.id
+    host = urlsplit(plan.profile.base_url).netloc
+    lines = [
+        (call.outcome.replace("_", " "), f"{plan.number.international}   {place_and_time(plan.number)}"),
+        ("flow", flow),
+        ("from", plan.caller.international if plan.caller else "picked by the service"),
+        ("account", f"{plan.profile.name}  {username or 'no login'} at {host}"),
+    ]
+    if call.session_id or call.id:
+        lines.append(("session", f"{call.session_id or 'not told by the service'}   call {call.id}"))
+    if call.outcome is Outcome.ALREADY_PLACED and call.requested_at:
+        lines.append(("placed at", f"{utc(call.requested_at)}; nothing was dialled now"))
+        if (call.number, call.flow) != (plan.number.e164, plan.flow.id):
+            lines.append(("attention", f"the key was used for {call.number} with flow {call.flow}, not for this call"))
+    if call.outcome is Outcome.DRY_RUN:
+        lines.append(("request", f"POST {plan.profile.base_url}/sessions/outgoing {json.dumps(plan.request.body)}"))
+    return lines
+
+
+def place_and_time(number: Number, now: datetime | None = None) -> str:
+    """Country and local time of a number: `US, 04:12 there (New York)`, or the span over several zones."""
+    where = number.country or f"+{number.international[1:].split(' ')[0]}, no country"
+    times = local_times(number, now or datetime.now(UTC))
+    if not times:
+        return f"{where}, local time not known"
+    first, last = min(times), max(times)
+    if f"{first:%H:%M}" == f"{last:%H:%M}":
+        city = number.zones[0].rpartition("/")[2].replace("_", " ")
+        return f"{where}, {first:%H:%M} there ({city if len(number.zones) == 1 else f'{len(number.zones)} zones'})"
+    return f"{where}, {first:%H:%M} to {last:%H:%M} there ({len(number.zones)} zones)"
+
+
+def local_times(number: Number, now: datetime) -> list[datetime]:
+    """The clock of each zone that the number may be in, as naive local times."""
+    times = []
+    for name in number.zones:
+        try:
+            times.append(now.astimezone(ZoneInfo(name)).replace(tzinfo=None))
+        except ZoneInfoNotFoundError:
+            continue
+    return times
+
+
+def failure_lines(error: EvocallError) -> list[Line]:
+    """What stands below an error's first line: the number, the service's words, fields, the hint."""
+    lines = []
+    if error.call is not None and error.call.number and error.call.number not in str(error):
+        lines.append(("  number", error.call.number))
+    if error.said:
+        lines.append(("  what it said", error.said))
+    lines += [(f"  {entry.field}", entry.message) for entry in error.fields]
+    if error.hint:
+        lines.append(("hint:", error.hint))
+    return lines
+
+
+def _heading(error: EvocallError) -> str:
+    unknown = error.exit_code == ExitCode.UNKNOWN and not str(error).startswith("unknown")
+    return f"unknown: {error}" if unknown else str(error)
+
+
+def _lines(stream: TextIO, lines: Sequence[Line], style: str, lead: str | None = None) -> None:
+    """Labels in a column and their texts; the lead line, or else the first label, in the style on a terminal."""
+    width = max((len(label) for label, _ in lines if label != "hint:"), default=0)
+    rows = [] if lead is None else [(clean(lead), "")]
+    rows += [(label if label == "hint:" else label.ljust(width + 2), clean(text)) for label, text in lines]
+    if not _is_terminal(stream) or _no_color():
+        _write(stream, "".join(f"{label} {text}".rstrip() + "\n" for label, text in rows))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, highlight=False)
+    for n, (label, text) in enumerate(rows):
+        console.print(Text.assemble((label, style if n == 0 else "dim"), " ", text), soft_wrap=True)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush; a reader that has gone away must not turn a placed call into a failure."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _no_color() -> bool:
+    return bool(os.environ.get("NO_COLOR"))
