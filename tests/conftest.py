@@ -1,0 +1,144 @@
+"""The command line, a home of its own, a real sandbox, and a keyring in memory."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keyring
+import keyring.backend
+import pytest
+
+from evocall import cli
+from evocall.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and an environment without anybody's settings, proxies or keyrings."""
+    for name in list(os.environ):
+        if name.startswith(("EVOCALL_", "XDG_", "DBUS_")) or name.upper().endswith(("_PROXY", "_BUNDLE")):
+            monkeypatch.delenv(name)
+    directory = tmp_path / "home"
+    directory.mkdir()
+    monkeypatch.setenv("HOME", str(directory))
+    monkeypatch.setenv("EVOCALL_HOME", str(directory / "evocall"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    return directory
+
+
+@pytest.fixture
+def config(home: Path) -> Callable[[str], Path]:
+    """Writes the profile file."""
+
+    def write(text: str) -> Path:
+        path = home / "evocall" / "config.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def evocall(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """The command line in this process: `evocall("dial", "+18145550100")`."""
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main(list(arguments))
+        captured = capfd.readouterr()
+        return Result(int(left.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def spawn() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line in a process of its own, with nothing in the environment but what is given."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "evocall", *arguments],
+            env={"PATH": os.environ["PATH"], **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A running sandbox."""
+    with Sandbox() as server:
+        yield server
+
+
+@pytest.fixture
+def signed_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A running sandbox, and an environment that signs in to it as its Manager."""
+    monkeypatch.setenv("EVOCALL_BASE_URL", sandbox.base_url)
+    monkeypatch.setenv("EVOCALL_USERNAME", sandbox.manager.username)
+    monkeypatch.setenv("EVOCALL_PASSWORD", sandbox.manager.password)
+    monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+    return sandbox
+
+
+class Vault(keyring.backend.KeyringBackend):
+    """A keyring in memory, the one stand-in of this suite."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        if self.kept.pop((service, username), None) is None:
+            raise keyring.errors.PasswordDeleteError("nothing stored")
+
+
+@pytest.fixture
+def vault() -> Iterator[Vault]:
+    """The keyring of this process."""
+    before = keyring.get_keyring()
+    backend = Vault()
+    keyring.set_keyring(backend)
+    yield backend
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def missing() -> Callable[[str], None]:
+    """Skips a test whose Debian package is missing on a newcomer's machine; in CI that is a failure."""
+
+    def missing_part(hint: str) -> None:
+        if os.environ.get("CI"):
+            pytest.fail(f"missing in CI: {hint}")
+        pytest.skip(hint)
+
+    return missing_part
