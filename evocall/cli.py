@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,6 +65,9 @@ def main(argv: list[str] | None = None) -> None:
     except EvocallError as error:
         _report(error, arguments)
         code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last door: whatever comes here is a defect, and no traceback passes
+        _report(_defect(error), arguments)
+        code = ExitCode.INTERNAL
     sys.exit(code)
 
 
@@ -81,6 +86,16 @@ def _run(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> list[str]:
     return arguments[:1] if arguments and not arguments[0].startswith("-") else []
+
+
+def _defect(error: Exception) -> EvocallError:
+    """The error for a defect: what to report, without the values that a traceback might show."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "evocall" in frame.filename]
+    where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:])
+    return EvocallError(
+        f"this is a defect in evocall {__version__}: {type(error).__name__} at {where or 'start'}.",
+        hint="Please report it with this line and the command; evocall history shows whether a call was attempted.",
+    )
 
 
 def _report(error: EvocallError, arguments: list[str]) -> None:

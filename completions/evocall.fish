@@ -1,0 +1,1 @@
+complete --command evocall --no-files --arguments "(env _EVOCALL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) evocall)" --condition "env _EVOCALL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) evocall"

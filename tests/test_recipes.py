@@ -1,0 +1,164 @@
+"""The README's recipes, run word for word against a sandbox."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from evocall.sandbox import Sandbox
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+RECIPES = README.partition("## Recipes")[2].partition("\n## ")[0]
+
+
+def recipe(language: str, mark: str) -> str:
+    """The one block of that language with the mark in it."""
+    [block] = [text for text in re.findall(rf"```{language}\n(.*?)```", RECIPES, re.DOTALL) if mark in text]
+    return block
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A directory for PATH with evocall in it."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    script(directory / "evocall", f'exec {sys.executable} -m evocall "$@"')
+    return directory
+
+
+def script(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def run(command: str, tools: Path, home: Path, server: Sandbox, **more: str) -> subprocess.CompletedProcess[str]:
+    """What cron or a shell would run, with nothing in the environment but what a profile cannot say."""
+    environment = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "EVOCALL_HOME": str(home / "evocall"),
+        "EVOCALL_BASE_URL": server.base_url,
+        "EVOCALL_USERNAME": server.manager.username,
+        "EVOCALL_PASSWORD": server.manager.password,
+        **more,
+    }
+    environment = {name: value for name, value in environment.items() if value}
+    return subprocess.run(
+        ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_a_failing_backup_rings_once_a_day(tools, home, sandbox):
+    """However often the job runs; the backup program of the recipe does not exist here, so it fails."""
+    command = recipe("sh", "backup")
+    first = run(command, tools, home, sandbox)
+    second = run(command, tools, home, sandbox)
+    assert (0, 0) == (first.returncode, second.returncode)
+    assert "already placed" in second.stdout
+    assert len(sandbox.dials("+18145550100")) == 1
+
+
+def test_the_crontab_line_prints_nothing_when_all_is_well(tools, home, sandbox):
+    """cron turns \\% into %, and mails whatever is printed."""
+    [line] = [line for line in recipe("crontab", "reminder").splitlines() if line.startswith("0 9 ")]
+    command = line.split(None, 5)[5].replace(r"\%", "%")
+    for _ in range(2):
+        done = run(command, tools, home, sandbox)
+        assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert len(sandbox.dials()) == 1
+
+
+def test_the_systemd_unit_gets_its_password_from_systemd(tools, home, sandbox, config, tmp_path):
+    """Its ExecStart is run with what LoadCredential= would set; systemd itself does not run here."""
+    unit = recipe("systemd", "LoadCredential")
+    assert "LoadCredential=evo:" in unit
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "evo").write_text(sandbox.manager.password + "\n", encoding="utf-8")
+    (credentials / "evo").chmod(0o400)
+    config('[profiles.default]\npassword_file = "$CREDENTIALS_DIRECTORY/evo"\n')
+    [command] = re.findall(r"^ExecStart=/usr/local/bin/(.*)$", unit, re.MULTILINE)
+    command = command.replace("%n", "backup.service").replace("%b", "b00t")
+    done = run(command, tools, home, sandbox, EVOCALL_PASSWORD="", CREDENTIALS_DIRECTORY=str(credentials))
+    assert done.returncode == 0, done.stderr
+    assert len(sandbox.dials()) == 1
+
+
+def test_pass_gives_the_password(tools, home, sandbox, config, missing, tmp_path):
+    """With a real pass and a real GnuPG key."""
+    which = {
+        name: subprocess.run(["which", name], capture_output=True, check=False).returncode for name in ("pass", "gpg")
+    }
+    if any(which.values()):
+        missing("apt-get install pass gnupg")
+    keys = tmp_path / "g"
+    keys.mkdir(mode=0o700)
+    password_store = {"GNUPGHOME": str(keys), "PASSWORD_STORE_DIR": str(tmp_path / "store"), "HOME": str(home)}
+    prepare = (
+        "gpg --batch --quiet --passphrase '' --quick-generate-key ops default default never && pass init ops >/dev/null && "
+        f"printf '%s\\n' '{sandbox.manager.password}' | pass insert --multiline evo >/dev/null"
+    )
+    done = run(prepare, tools, home, sandbox, **password_store)
+    assert done.returncode == 0, done.stderr
+    block = recipe("toml", "pass show").replace("ops@example.com", sandbox.manager.username)
+    config(block)
+    done = run(
+        "evocall dial +18145550100 --flow alert --profile production",
+        tools,
+        home,
+        sandbox,
+        EVOCALL_PASSWORD="",
+        EVOCALL_USERNAME="",
+        **password_store,
+    )
+    subprocess.run(["gpgconf", "--kill", "gpg-agent"], env={**os.environ, **password_store}, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_1password_gives_the_password(tools, home, sandbox, config):
+    """Its `op` is not free software, so a script stands in that answers to exactly the recipe's words."""
+    block = recipe("toml", "op read")
+    command = tomllib.loads(block)["profiles"]["staging"]["password_command"]
+    assert command == "op read op://ops/evo/password"
+    script(tools / "op", f'[ "$*" = "read op://ops/evo/password" ] && echo {sandbox.manager.password}')
+    config(block.replace("ops@example.com", sandbox.manager.username))
+    done = run("evocall dial +18145550100 --flow alert -p staging", tools, home, sandbox, EVOCALL_PASSWORD="")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_loop_tries_again_while_the_service_is_not_there(tools, home, tmp_path):
+    """The pause of the loop is when the service comes up, so the second round reaches it."""
+    with Sandbox() as gone:
+        port = int(gone.base_url.rpartition(":")[2])
+    asleep, awake = tmp_path / "asleep", tmp_path / "awake"
+    os.mkfifo(asleep)
+    os.mkfifo(awake)
+    script(tools / "sleep", f'[ "$1" = 60 ] && echo > {asleep} && read _ < {awake}')
+    came_up: list[Sandbox] = []
+
+    def come_up() -> None:
+        asleep.read_text(encoding="utf-8")
+        came_up.append(Sandbox(port=port).start())
+        awake.write_text("\n", encoding="utf-8")
+
+    thread = threading.Thread(target=come_up, daemon=True)
+    thread.start()
+    done = run(recipe("sh", "outage"), tools, home, gone)
+    thread.join(30)
+    [server] = came_up
+    server.stop()
+    assert done.returncode == 0, done.stderr
+    assert len(server.dials()) == 1
+
+
+def test_the_loop_stops_when_the_outcome_is_unknown(tools, home, sandbox):
+    """Exit 9 is not exit 8: nobody is rung all night."""
+    command = recipe("sh", "outage").replace("+18145550100", "+18145550151")
+    script(tools / "sleep", "echo slept >&2")
+    done = run(command, tools, home, sandbox)
+    assert "slept" not in done.stderr
+    assert len(sandbox.dials()) == 1
