@@ -1,8 +1,8 @@
 """Start-up as ratios in one run: `python benchmarks/startup.py`.
 
-Each command is run in turn with its floor, so that whatever else the machine does hits both; the table shows the median
-of the runs and the ratio of the medians. With gnome-keyring and dbus-run-session installed, a dial with the password from
-a real Secret Service is measured too.
+Each command is run in turn with its floor, so that whatever else the machine does hits both; the table shows the
+median of the runs and the ratio of the medians. With gnome-keyring and dbus-run-session installed, a dial with the
+password from a real Secret Service is measured too.
 """
 
 import os

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from evocall.errors import FieldError
@@ -105,6 +104,8 @@ def retry_after(reply: Reply) -> float | None:
     text = reply.headers.get("retry-after", "").strip()
     if text.isdigit():
         return float(text)
+    from email.utils import parsedate_to_datetime
+
     try:
         until = parsedate_to_datetime(text)
         return max(0.0, (until - parsedate_to_datetime(reply.headers["date"])).total_seconds())

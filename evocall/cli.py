@@ -3,8 +3,6 @@
 import os
 import signal
 import sys
-import traceback
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,8 +88,10 @@ def _command(arguments: list[str]) -> list[str]:
 
 def _defect(error: Exception) -> EvocallError:
     """The error for a defect: what to report, without the values that a traceback might show."""
+    import traceback
+
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "evocall" in frame.filename]
-    where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:])
+    where = ", ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-4:])
     return EvocallError(
         f"this is a defect in evocall {__version__}: {type(error).__name__} at {where or 'start'}.",
         hint="Please report it with this line and the command; evocall history shows whether a call was attempted.",

@@ -7,6 +7,7 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 
+from evocall import paths
 from evocall.errors import AuthError, ConfigError
 from evocall.model import Credential, Profile
 
@@ -49,21 +50,23 @@ def _from_command(profile: Profile, username: str, _environ: Mapping[str, str]) 
 
     try:
         done = subprocess.run(  # noqa: S603 - the user's own command from the user's own file
-            shlex.split(profile.password_command),
+            shlex.split(profile.password_command) or [""],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=COMMAND_PATIENCE,
             check=True,
         )
-        password = done.stdout.decode().splitlines()[0]
+        password = done.stdout.partition(b"\n")[0].decode().removesuffix("\r")
     except subprocess.TimeoutExpired:
         raise _broken_command(profile, f"was still running after {COMMAND_PATIENCE:.0f} seconds") from None
     except subprocess.CalledProcessError as error:
         raise _broken_command(profile, f"ended with status {error.returncode}: {_last_line(error.stderr)}") from None
-    except IndexError:
-        raise _broken_command(profile, "printed nothing") from None
+    except UnicodeDecodeError:
+        raise _broken_command(profile, "printed something that is not UTF-8") from None
     except (OSError, ValueError) as error:
         raise _broken_command(profile, f"could not be run: {error}") from None
+    if not password:
+        raise _broken_command(profile, "printed nothing on its first line")
     return Credential(username, password, f"password_command of profile {profile.name!r}")
 
 
@@ -112,7 +115,7 @@ def _password_path(profile: Profile, written: str, environ: Mapping[str, str]) -
         ) from None
     except ValueError as error:
         raise ConfigError(f"password_file of profile {profile.name!r}: {error}.", code="password_file") from None
-    return (profile.directory or Path()) / Path(path).expanduser()
+    return paths.beside(profile.directory, path, code="password_file")
 
 
 def _from_keychain(profile: Profile, _username: str, _environ: Mapping[str, str]) -> Credential | None:

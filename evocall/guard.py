@@ -4,7 +4,7 @@ Each raises with the rule's name, the callee's local time where it matters, and 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,7 +21,7 @@ MIDNIGHT = time(0)
 
 
 def refuse(
-    number: Number, guard: Guard, *, hours: Hours | None, denied: Collection[str], allow: Collection[str], now: datetime
+    number: Number, guard: Guard, *, hours: Hours | None, denied: Container[str], allow: Collection[str], now: datetime
 ) -> None:
     """Raise Refused when the number's class, its country, the deny list or the hour forbids the call."""
     refuse_class(number, allow)

@@ -6,7 +6,6 @@ exclusive lock on a file of its own; the kernel drops it when the process ends, 
 
 import contextlib
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ class Lease:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.holder = secrets.token_hex(8)
+        self.holder = os.urandom(8).hex()
         self._path = directory / self.holder
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         _lock(self._file, shared=False, wait=False)

@@ -184,7 +184,7 @@ def _lines(stream: TextIO, lines: Sequence[Line], style: str, lead: str | None =
     """Labels in a column and their texts; the lead line, or else the first label, in the style on a terminal."""
     width = max((len(label) for label, _ in lines if label != "hint:"), default=0)
     rows = [] if lead is None else [(clean(lead), "")]
-    rows += [(label if label == "hint:" else label.ljust(width + 2), clean(text)) for label, text in lines]
+    rows += [(label if label == "hint:" else clean(label).ljust(width + 2), clean(text)) for label, text in lines]
     if not _is_terminal(stream) or _no_color():
         _write(stream, "".join(f"{label} {text}".rstrip() + "\n" for label, text in rows))
         return

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+from evocall.errors import ConfigError
+
 
 def config_file() -> Path:
     """`config.toml` in the user's config directory, or in `$EVOCALL_HOME`."""
@@ -14,6 +16,17 @@ def config_file() -> Path:
 def journal_file() -> Path:
     """`journal.db` in the user's state directory, or in `$EVOCALL_HOME`."""
     return (_home() or platformdirs.user_state_path("evocall")) / "journal.db"
+
+
+def beside(directory: Path | None, written: str, *, code: str) -> Path:
+    """A path from the profile file: `~` expanded, and a relative one taken from the file's own directory.
+
+    Raises ConfigError for the home of somebody who does not exist.
+    """
+    try:
+        return (directory or Path()) / Path(written).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{written!r} is in the home of somebody who does not exist here.", code=code) from None
 
 
 def _home() -> Path | None:

@@ -46,9 +46,11 @@ LENGTHS = {
     ValidationResult.INVALID_LENGTH: "no number there has this many digits",
 }
 LONGEST_SHORT_CODE = 6
+E164_DIGITS = range(7, 16)  # ITU-T E.164 sets the upper bound; nobody has a shorter number than Tokelau
 LONGEST_SHOWN = 40
 _SEPARATORS = r"\s()\[\].\-/‐-―−ー－．／（）［］~⁓∼～\u00ad\u200b\u2060"  # noqa: RUF001
 _DIALLABLE = re.compile(rf"[+＋]?[\d{_SEPARATORS}]+")  # noqa: RUF001
+_COUNTRY_IN_PARENTHESES = re.compile(r"\((\+\d{1,3})\)")
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
@@ -67,9 +69,9 @@ def read(text: str, *, region: str | None = None, contacts: Mapping[str, str] | 
             code="invalid_region",
         )
     digits = _without_uri(text.strip())
-    if not _DIALLABLE.fullmatch(digits):
+    digits = _COUNTRY_IN_PARENTHESES.sub(r"\1", digits, count=1)
+    if not _DIALLABLE.fullmatch(digits) or not any(c.isdigit() for c in digits):
         raise _not_diallable(text, digits, region, contacts)
-    _refuse_emergency(text, digits)
     return _described(text, _parsed(text, digits, region))
 
 
@@ -81,6 +83,9 @@ def _without_uri(text: str) -> str:
     named = {name.lower(): value for name, _, value in (p.partition("=") for p in parameters)}
     if "ext" in named:
         raise _extension(text, number, named["ext"])
+    for name in named:
+        if name != "phone-context":
+            raise InvalidNumber(f"{_shown(text)} has ;{name}=, which cannot be dialled.", hint="Leave that part out.")
     context = named.get("phone-context", "")
     return context + number if context.startswith("+") and not number.startswith("+") else number
 
@@ -117,10 +122,11 @@ def _extension(text: str, number: str, extension: str) -> InvalidNumber:
     )
 
 
-def _refuse_emergency(text: str, digits: str) -> None:
-    """Emergency numbers have no switch, also behind a country code and whatever the region."""
-    bare = phonenumbers.normalize_digits_only(digits)
-    if len(bare) <= LONGEST_SHORT_CODE and any(_is_emergency(short) for short in (bare, *_subscriber_parts(bare))):
+def _refuse_emergency(text: str, bare: str, parsed: phonenumbers.PhoneNumber | None) -> None:
+    """Emergency numbers have no switch, also behind a country code or a trunk 0, and whatever the region."""
+    if parsed is not None and phonenumbers.is_valid_number(parsed):
+        return
+    if _is_emergency(bare) or (parsed is not None and _is_emergency(str(parsed.national_number))):
         raise Refused(
             f"{_shown(text)} is an emergency number. evocall never dials one.",
             hint="In an emergency, use a phone.",
@@ -128,24 +134,22 @@ def _refuse_emergency(text: str, digits: str) -> None:
         )
 
 
-def _subscriber_parts(bare: str) -> list[str]:
-    """What is left of the digits behind each country code that they may begin with."""
-    known = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
-    return [bare[n:] for n in (1, 2, 3) if bare[:n] and int(bare[:n]) in known]
-
-
 def _is_emergency(short: str) -> bool:
-    return any(shortnumberinfo.is_emergency_number(short, region) for region in phonenumbers.SUPPORTED_SHORT_REGIONS)
+    return len(short) <= LONGEST_SHORT_CODE and any(
+        shortnumberinfo.is_emergency_number(short, region) for region in phonenumbers.SUPPORTED_SHORT_REGIONS
+    )
 
 
 def _parsed(text: str, digits: str, region: str | None) -> phonenumbers.PhoneNumber:
     bare = phonenumbers.normalize_digits_only(digits)
     national = not digits.lstrip().startswith(("+", "＋"))  # noqa: RUF001
     if national and region is None:
+        _refuse_emergency(text, bare, None)
         raise _unreadable_without_region(text, bare)
     try:
         parsed = phonenumbers.parse(digits, region and region.upper())
     except phonenumbers.NumberParseException as error:
+        _refuse_emergency(text, bare, None)
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE:
             raise InvalidNumber(
                 f"{_shown(text)} begins with a country code that nobody has.",
@@ -153,9 +157,10 @@ def _parsed(text: str, digits: str, region: str | None) -> phonenumbers.PhoneNum
                 code="unknown_country_code",
             ) from None
         raise InvalidNumber(f"{_shown(text)} is not a phone number: it has too few or too many digits.") from None
-    verdict = phonenumbers.is_possible_number_with_reason(parsed)
+    _refuse_emergency(text, bare, parsed)
+    verdict = _length_of(parsed)
     if verdict == ValidationResult.IS_POSSIBLE:
-        return parsed
+        return _stable(text, parsed)
     if national and len(bare) <= LONGEST_SHORT_CODE:
         raise _short_code(text)
     raise InvalidNumber(
@@ -165,12 +170,34 @@ def _parsed(text: str, digits: str, region: str | None) -> phonenumbers.PhoneNum
     )
 
 
+def _length_of(parsed: phonenumbers.PhoneNumber) -> int:
+    """Whether the numbering plan and E.164 have numbers of this length."""
+    digits = len(_e164(parsed)) - 1
+    if digits not in E164_DIGITS:
+        return ValidationResult.TOO_SHORT if digits < E164_DIGITS.start else ValidationResult.TOO_LONG
+    return phonenumbers.is_possible_number_with_reason(parsed)
+
+
+def _stable(text: str, parsed: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumber:
+    """The number, unless its E.164 form reads as yet another one, as some with a 0 too many do."""
+    again = _e164(phonenumbers.parse(_e164(parsed), None))
+    if again == _e164(parsed):
+        return parsed
+    raise InvalidNumber(
+        f"{_shown(text)} is ambiguous: understood as {_e164(parsed)}, which reads as {again}.",
+        hint="Write it as +, country code and number, without the 0 that is dialled only inside the country.",
+        code="impossible_number",
+    )
+
+
 def _unreadable_without_region(text: str, bare: str) -> InvalidNumber:
     if len(bare) <= LONGEST_SHORT_CODE:
         return _short_code(text)
+    likely = bare.removeprefix("00")[: E164_DIGITS.stop]
+    guess = f"Write +{likely} if that begins with the country code, or say" if likely[0] != "0" else "Say"
     return InvalidNumber(
         f"{_shown(text)} has no country code, and no region says how to read it.",
-        hint=f"Write +{bare} if that begins with the country code, or say --region US (or GB, DE …).",
+        hint=f"{guess} --region US (or GB, DE …).",
         code="no_region",
     )
 

@@ -1,15 +1,11 @@
 """What the user typed -> a call that has passed every local check. No network, no login."""
 
-import re
 from collections.abc import Collection
 from datetime import UTC, datetime
-from pathlib import Path
 
-from evocall import guard, phone
-from evocall.errors import ConfigError, EvocallError, Refused, UsageError
+from evocall import denylist, guard, phone
+from evocall.errors import EvocallError, Refused, UsageError
 from evocall.model import GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
-
-CERTAINLY_E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
 def plan(
@@ -59,7 +55,7 @@ def callee_of(
             raise UsageError(f"--allow {name!r} is not a number class.", hint=f"The classes: {', '.join(GUARDED)}.")
     region = region or profile.region
     callee = phone.read(number, region=region, contacts=profile.contacts)
-    denied = denied_by(profile, region)
+    denied = denylist.load(profile, region)
     guard.refuse(callee, profile.guard, hours=hours, denied=denied, allow=allow, now=now or datetime.now(UTC))
     return callee
 
@@ -96,32 +92,3 @@ def hours_of(profile: Profile, between: str | None) -> Hours | None:
     """The hours at the callee's clock in which the call may be placed; None for any hour."""
     text = between or profile.guard.hours
     return None if text is None else guard.read_hours(text)
-
-
-def denied_by(profile: Profile, region: str | None) -> frozenset[str]:
-    """The numbers of the profile's deny list in E.164. Raises ConfigError that names the line that is not a number."""
-    if profile.guard.deny is None:
-        return frozenset()
-    path = (profile.directory or Path()) / Path(profile.guard.deny).expanduser()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The deny list {path} cannot be read: {error}.", code="deny_list") from None
-    denied = set()
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        # Long lists are in E.164 already; parsing each of 100,000 numbers would take seconds.
-        if CERTAINLY_E164.fullmatch(text):
-            denied.add(text)
-        elif text:
-            denied.add(_denied(path, number, text, region))
-    return frozenset(denied)
-
-
-def _denied(path: Path, line: int, text: str, region: str | None) -> str:
-    try:
-        return phone.read(text, region=region).e164
-    except EvocallError as error:
-        raise ConfigError(
-            f"{path}, line {line}: {error}", hint="One number a line; text after # is a comment.", code="deny_list"
-        ) from None

@@ -81,7 +81,7 @@ PROFILE_KEYS = {
     "pace": Kind(_positive, "calls per second, above 0"),
     "timeout": SECONDS,
     "connect_timeout": SECONDS,
-    "sign_in": Kind(lambda v: v in {"basic", "cookies"}, '"basic" or "cookies"'),
+    "sign_in": Kind(lambda v: v in ("basic", "cookies"), '"basic" or "cookies"'),
     "keyring_backend": TEXT,
     "password_command": TEXT,
     "password_file": TEXT,
@@ -247,12 +247,17 @@ class _Check:
 
 def _shown(value: object) -> str:
     """The value for an error message, unless it looks like an address with a login in it."""
-    return "one with a login in it" if "@" in str(value) and "://" in str(value) else repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number with thousands of digits"
+    return "one with a login in it" if "@" in text and "://" in text else text
 
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -284,7 +289,7 @@ def _write(path: Path, text: str) -> None:
         target = path.resolve()
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".toml")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -16,7 +16,10 @@ Keys = tuple[str, ...]
 
 def parse(text: str) -> dict[str, Any]:
     """The values of the text. Raises ValueError with the line and column of a mistake."""
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def changed(text: str, keys: Keys, value: Any) -> str:
@@ -29,7 +32,7 @@ def changed(text: str, keys: Keys, value: Any) -> str:
 def line_of(text: str, where: Keys, key: str) -> int | None:
     """The line on which `key` is set inside the table `where`, or on which the table itself begins."""
     table: Keys = ()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines(text), 1):
         if (header := _header(line)) is not None:
             table = header
             if table == (*where, key):
@@ -73,28 +76,35 @@ def _values_changed(document: Mapping[str, Any], keys: Keys, value: Any) -> dict
 
 def _with(text: str, keys: Keys, value: Any) -> str:
     *where, key = keys
-    lines = text.splitlines()
-    line = tomli_w.dumps({key: value}).rstrip("\n")
+    lines = _lines(text)
+    line = f"{_quoted(key)} = {_inline(value)}"
     at = line_of(text, tuple(where), key)
     if at is not None:
-        return _joined([*lines[: at - 1], line, *lines[at:]])
+        old = lines[at - 1]
+        indent = old[: len(old) - len(old.lstrip())]
+        return _joined([*lines[: at - 1], indent + line + _comment(old), *lines[at:]], text)
     end = _end_of_table(lines, tuple(where))
     if end is not None:
-        return _joined([*lines[:end], line, *lines[end:]])
+        return _joined([*lines[:end], line, *lines[end:]], text)
     header = f"[{'.'.join(_quoted(name) for name in where)}]"
-    return _joined([*lines, *([""] if lines else []), header, line])
+    return _joined([*lines, *([""] if lines else []), header, line], text)
 
 
 def _without(text: str, keys: Keys) -> str:
     *where, key = keys
     table: Keys = ()
-    kept = []
-    for line in text.splitlines():
+    kept: list[str] = []
+    held: list[str] = []
+    for line in _lines(text):
         header = _header(line)
         table = table if header is None else header
-        if table[: len(keys)] != keys and not (table == tuple(where) and header is None and _key(line) == key):
-            kept.append(line)
-    return _joined(kept)
+        if table[: len(keys)] == keys:
+            # Comments at the end of a table may belong to the next one, so they stay.
+            held = [*held, line] if not line.strip() or line.lstrip().startswith("#") else []
+        elif not (table == tuple(where) and header is None and _key(line) == key):
+            kept += [*held, line]
+            held = []
+    return _joined(kept, text)
 
 
 def _end_of_table(lines: list[str], where: Keys) -> int | None:
@@ -109,6 +119,28 @@ def _end_of_table(lines: list[str], where: Keys) -> int | None:
     return end
 
 
+def _comment(line: str) -> str:
+    """The comment at the end of a line that sets a key, with the blanks before it."""
+    for at, character in enumerate(line):
+        if character == "#" and _means_something(line[:at]):
+            return line[len(line[:at].rstrip()) :]
+    return ""
+
+
+def _means_something(line: str) -> bool:
+    try:
+        return bool(tomllib.loads(line))
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _inline(value: Any) -> str:
+    """The value on one line, so that the next change finds it."""
+    if isinstance(value, list):
+        return f"[{', '.join(_inline(item) for item in value)}]"
+    return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")
+
+
 def _quoted(name: str) -> str:
     return tomli_w.dumps({name: 0}).rpartition(" = ")[0]
 
@@ -120,5 +152,13 @@ def _means(text: str, document: Mapping[str, Any]) -> bool:
         return False
 
 
-def _joined(lines: list[str]) -> str:
-    return "\n".join(lines) + "\n" if lines else ""
+def _lines(text: str) -> list[str]:
+    """The lines without their ends; TOML knows no others than LF and CRLF."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _joined(lines: list[str], like: str) -> str:
+    """The lines as one text, with line ends like those of the text that they came from."""
+    end = "\r\n" if "\r\n" in like else "\n"
+    return "".join(line + end for line in lines)

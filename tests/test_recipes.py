@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -63,7 +64,7 @@ def test_a_failing_backup_rings_once_a_day(tools, home, sandbox):
 
 
 def test_the_crontab_line_prints_nothing_when_all_is_well(tools, home, sandbox):
-    """cron turns \\% into %, and mails whatever is printed."""
+    """cron turns a backslash and % into %, and mails whatever is printed."""
     [line] = [line for line in recipe("crontab", "reminder").splitlines() if line.startswith("0 9 ")]
     command = line.split(None, 5)[5].replace(r"\%", "%")
     for _ in range(2):
@@ -90,16 +91,14 @@ def test_the_systemd_unit_gets_its_password_from_systemd(tools, home, sandbox, c
 
 def test_pass_gives_the_password(tools, home, sandbox, config, missing, tmp_path):
     """With a real pass and a real GnuPG key."""
-    which = {
-        name: subprocess.run(["which", name], capture_output=True, check=False).returncode for name in ("pass", "gpg")
-    }
-    if any(which.values()):
+    if not (shutil.which("pass") and shutil.which("gpg")):
         missing("apt-get install pass gnupg")
     keys = tmp_path / "g"
     keys.mkdir(mode=0o700)
     password_store = {"GNUPGHOME": str(keys), "PASSWORD_STORE_DIR": str(tmp_path / "store"), "HOME": str(home)}
     prepare = (
-        "gpg --batch --quiet --passphrase '' --quick-generate-key ops default default never && pass init ops >/dev/null && "
+        "gpg --batch --quiet --passphrase '' --quick-generate-key ops default default never && "
+        "pass init ops >/dev/null && "
         f"printf '%s\\n' '{sandbox.manager.password}' | pass insert --multiline evo >/dev/null"
     )
     done = run(prepare, tools, home, sandbox, **password_store)

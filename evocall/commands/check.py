@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evocall.commands import options
-from evocall.errors import EvocallError, ExitCode, UsageError
-from evocall.model import Number, Profile
+from evocall.errors import EvocallError, ExitCode, InvalidNumber, Refused
 
 if TYPE_CHECKING:
+    from evocall.model import Number, Profile
     from evocall.output import Screen
+
+    Verdict = tuple[str, Number | None, EvocallError | None]
 
 HEADINGS = ("number", "E.164", "national", "country", "class", "time zones", "there now", "verdict")
 MOST_ZONES = 2
-Verdict = tuple[str, Number | None, EvocallError | None]
 
 
 def check(
@@ -49,7 +50,7 @@ def check(
         try:
             callee = planning.callee_of(chosen, typed, region=region, hours=hours, allow=allow or ())
             verdicts.append((typed, callee, None))
-        except EvocallError as error:
+        except (InvalidNumber, Refused) as error:
             verdicts.append((typed, _understood(chosen, typed, region), error))
     _show(Screen(as_json=json, quiet=quiet), verdicts)
     codes = [error.exit_code for _, _, error in verdicts if error is not None]
@@ -57,7 +58,7 @@ def check(
         raise typer.Exit(ExitCode.USAGE if ExitCode.USAGE in codes else codes[0])
 
 
-def _understood(profile: Profile, typed: str, region: str | None) -> Number | None:
+def _understood(profile: "Profile", typed: str, region: str | None) -> "Number | None":
     """What a refused number was read as; None when it is not a number."""
     from evocall import phone
 
@@ -67,14 +68,17 @@ def _understood(profile: Profile, typed: str, region: str | None) -> Number | No
         return None
 
 
-def _show(screen: "Screen", verdicts: list[Verdict]) -> None:
+def _show(screen: "Screen", verdicts: "list[Verdict]") -> None:
     if screen.as_json:
         screen.document([_document(*verdict) for verdict in verdicts])
-        return
-    screen.table(HEADINGS, [_row(*verdict) for verdict in verdicts])
+    elif screen.quiet:
+        for error in (error for _, _, error in verdicts if error):
+            screen.failure(error, calling=False)
+    else:
+        screen.table(HEADINGS, [_row(*verdict) for verdict in verdicts])
 
 
-def _document(typed: str, number: Number | None, error: EvocallError | None) -> dict[str, Any]:
+def _document(typed: str, number: "Number | None", error: EvocallError | None) -> dict[str, Any]:
     from evocall.output import local_times
 
     times = local_times(number, datetime.now(UTC)) if number else []
@@ -92,14 +96,14 @@ def _document(typed: str, number: Number | None, error: EvocallError | None) -> 
     }
 
 
-def _row(typed: str, number: Number | None, error: EvocallError | None) -> tuple[str, ...]:
+def _row(typed: str, number: "Number | None", error: EvocallError | None) -> tuple[str, ...]:
     from evocall.output import local_times
 
     verdict = f"{_verdict(error)}: {error}" if error else "ok"
     if number is None:
         return (typed, "", "", "", "", "", "", verdict)
-    times = sorted({f"{time:%H:%M}" for time in local_times(number, datetime.now(UTC))})
-    there = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}" if times else "not known"
+    times = [f"{time:%H:%M}" for time in sorted(local_times(number, datetime.now(UTC)))]
+    there = " to ".join(dict.fromkeys((times[0], times[-1]))) if times else "not known"
     more = len(number.zones) - MOST_ZONES
     zones = ", ".join(number.zones[:MOST_ZONES]) + (f" and {more} more" if more > 0 else "")
     return (typed, number.e164, number.national, number.country or "none", number.kind, zones, there, verdict)
@@ -108,4 +112,4 @@ def _row(typed: str, number: Number | None, error: EvocallError | None) -> tuple
 def _verdict(error: EvocallError | None) -> str:
     if error is None:
         return "ok"
-    return "not a number" if isinstance(error, UsageError) else "refused"
+    return "not a number" if isinstance(error, InvalidNumber) else "refused"

@@ -8,9 +8,9 @@ import typer
 
 from evocall.commands import options
 from evocall.errors import AuthError, UsageError
-from evocall.model import Credential, Profile
 
 if TYPE_CHECKING:
+    from evocall.model import Credential, Profile
     from evocall.output import Screen
     from evocall.service import Identity
 
@@ -43,6 +43,7 @@ def login(
       pass show evo | evocall login --profile production --username ops@example.com --password-stdin
     """
     from evocall import keychain, paths, profiles
+    from evocall.model import Credential
     from evocall.output import Screen
 
     screen = Screen(quiet=quiet)
@@ -57,7 +58,7 @@ def login(
     _report(screen, chosen, identity)
 
 
-def _tested(profile: Profile, credential: Credential) -> tuple["Identity", str]:
+def _tested(profile: "Profile", credential: "Credential") -> tuple["Identity", str]:
     """Who the service says this is, and the way of signing in that works: Basic alone, else a session with cookies."""
     from evocall import service
 
@@ -73,7 +74,7 @@ def _tested(profile: Profile, credential: Credential) -> tuple["Identity", str]:
     raise AssertionError
 
 
-def _report(screen: "Screen", profile: Profile, identity: "Identity") -> None:
+def _report(screen: "Screen", profile: "Profile", identity: "Identity") -> None:
     screen.note(f"signed in to {profile.base_url} as {profile.username}; the password is in the keyring.")
     if identity.may_dial is False:
         roles = ", ".join(identity.roles or ()) or "none"
@@ -96,7 +97,10 @@ def _asked(what: str, *, hide: bool) -> str:
 
 
 def _from_stdin() -> str:
-    password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    try:
+        password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageError("The password on standard input is not UTF-8.", code="no_password") from None
     if not password:
         raise UsageError("Standard input has no password on its first line.", code="no_password")
     return password

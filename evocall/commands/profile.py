@@ -58,7 +58,10 @@ def show(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="Profile; the default one if left out", autocompletion=options.profile_names
+            metavar="[NAME]",
+            envvar="EVOCALL_PROFILE",
+            help="Profile; the default one if left out",
+            autocompletion=options.profile_names,
         ),
     ] = None,
     json: options.JsonOption = False,
