@@ -5,7 +5,7 @@ Numbering plans come from libphonenumber. Whatever would need a guess is refused
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import cached_property
 
 import phonenumbers
 from phonenumbers import PhoneNumberType as Kind
@@ -49,7 +49,7 @@ LONGEST_SHORT_CODE = 6
 E164_DIGITS = range(7, 16)  # ITU-T E.164 sets the upper bound; nobody has a shorter number than Tokelau
 LONGEST_SHOWN = 40
 _SEPARATORS = r"\s()\[\].\-/‐-―−ー－．／（）［］~⁓∼～\u00ad\u200b\u2060"  # noqa: RUF001
-_DIALLABLE = re.compile(rf"[+＋]?[\d{_SEPARATORS}]+")  # noqa: RUF001
+_DIALLABLE = re.compile(rf"[+＋]?[{_SEPARATORS}]*\d[\d{_SEPARATORS}]*")  # noqa: RUF001
 _COUNTRY_IN_PARENTHESES = re.compile(r"\((\+\d{1,3})\)")
 _LETTERS = re.compile(r"[^\W\d_]")
 
@@ -61,18 +61,27 @@ def read(text: str, *, region: str | None = None, contacts: Mapping[str, str] | 
     """
     contacts = contacts or {}
     if text in contacts:
-        return replace(read(contacts[text], region=region), typed=text)
+        return _read(text, contacts[text].strip(), region, {})
+    return _read(text, text.strip(), region, contacts)
+
+
+def _read(typed: str, text: str, region: str | None, contacts: Mapping[str, str]) -> Number:
     if region is not None and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
         raise UsageError(
             f"{region!r} is not a region.",
             hint="Use a two-letter ISO 3166 code, such as US, GB or DE.",
             code="invalid_region",
         )
-    digits = _without_uri(text.strip())
+    digits = _without_uri(text)
     digits = _COUNTRY_IN_PARENTHESES.sub(r"\1", digits, count=1)
-    if not _DIALLABLE.fullmatch(digits) or not any(c.isdigit() for c in digits):
+    if not _DIALLABLE.fullmatch(digits):
         raise _not_diallable(text, digits, region, contacts)
-    return _described(text, _parsed(text, digits, region))
+    parsed = _parsed(text, digits, region)
+    plan_class = phonenumbers.number_type(parsed)
+    verified = plan_class != Kind.UNKNOWN
+    if not verified or len(_e164(parsed)) - 1 not in E164_DIGITS:
+        _refuse_impossible(text, digits, parsed)
+    return _Read(typed, parsed, verified=verified, kind=_class_of(parsed.country_code, plan_class))
 
 
 def _without_uri(text: str) -> str:
@@ -122,10 +131,9 @@ def _extension(text: str, number: str, extension: str) -> InvalidNumber:
     )
 
 
-def _refuse_emergency(text: str, bare: str, parsed: phonenumbers.PhoneNumber | None) -> None:
+def _refuse_emergency(text: str, digits: str, parsed: phonenumbers.PhoneNumber | None) -> None:
     """Emergency numbers have no switch, also behind a country code or a trunk 0, and whatever the region."""
-    if parsed is not None and phonenumbers.is_valid_number(parsed):
-        return
+    bare = phonenumbers.normalize_digits_only(digits)
     if _is_emergency(bare) or (parsed is not None and _is_emergency(str(parsed.national_number))):
         raise Refused(
             f"{_shown(text)} is an emergency number. evocall never dials one.",
@@ -141,15 +149,13 @@ def _is_emergency(short: str) -> bool:
 
 
 def _parsed(text: str, digits: str, region: str | None) -> phonenumbers.PhoneNumber:
-    bare = phonenumbers.normalize_digits_only(digits)
-    national = not digits.lstrip().startswith(("+", "＋"))  # noqa: RUF001
-    if national and region is None:
-        _refuse_emergency(text, bare, None)
-        raise _unreadable_without_region(text, bare)
+    if region is None and not _is_international(digits):
+        _refuse_emergency(text, digits, None)
+        raise _unreadable_without_region(text, phonenumbers.normalize_digits_only(digits))
     try:
-        parsed = phonenumbers.parse(digits, region and region.upper())
+        return phonenumbers.parse(digits, region and region.upper())
     except phonenumbers.NumberParseException as error:
-        _refuse_emergency(text, bare, None)
+        _refuse_emergency(text, digits, None)
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE:
             raise InvalidNumber(
                 f"{_shown(text)} begins with a country code that nobody has.",
@@ -157,11 +163,20 @@ def _parsed(text: str, digits: str, region: str | None) -> phonenumbers.PhoneNum
                 code="unknown_country_code",
             ) from None
         raise InvalidNumber(f"{_shown(text)} is not a phone number: it has too few or too many digits.") from None
-    _refuse_emergency(text, bare, parsed)
+
+
+def _is_international(digits: str) -> bool:
+    return digits.lstrip().startswith(("+", "＋"))  # noqa: RUF001
+
+
+def _refuse_impossible(text: str, digits: str, parsed: phonenumbers.PhoneNumber) -> None:
+    """Refuse what the numbering plan does not know, unless the length is right and nothing can be misread."""
+    _refuse_emergency(text, digits, parsed)
     verdict = _length_of(parsed)
     if verdict == ValidationResult.IS_POSSIBLE:
-        return _stable(text, parsed)
-    if national and len(bare) <= LONGEST_SHORT_CODE:
+        _refuse_unstable(text, parsed)
+        return
+    if len(phonenumbers.normalize_digits_only(digits)) <= LONGEST_SHORT_CODE and not _is_international(digits):
         raise _short_code(text)
     raise InvalidNumber(
         f"{_shown(text)} is not a phone number: understood as {_e164(parsed)}, and {LENGTHS[verdict]}.",
@@ -178,11 +193,11 @@ def _length_of(parsed: phonenumbers.PhoneNumber) -> int:
     return phonenumbers.is_possible_number_with_reason(parsed)
 
 
-def _stable(text: str, parsed: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumber:
-    """The number, unless its E.164 form reads as yet another one, as some with a 0 too many do."""
+def _refuse_unstable(text: str, parsed: phonenumbers.PhoneNumber) -> None:
+    """Refuse a number whose E.164 form reads as yet another one, as some with a 0 too many do."""
     again = _e164(phonenumbers.parse(_e164(parsed), None))
     if again == _e164(parsed):
-        return parsed
+        return
     raise InvalidNumber(
         f"{_shown(text)} is ambiguous: understood as {_e164(parsed)}, which reads as {again}.",
         hint="Write it as +, country code and number, without the 0 that is dialled only inside the country.",
@@ -210,29 +225,39 @@ def _short_code(text: str) -> InvalidNumber:
     )
 
 
-def _described(text: str, parsed: phonenumbers.PhoneNumber) -> Number:
-    verified = phonenumbers.is_valid_number(parsed)
-    region = phonenumbers.region_code_for_number(parsed)
-    if region is None and parsed.country_code is not None:
-        region = phonenumbers.region_code_for_country_code(parsed.country_code)
-    return Number(
-        typed=text,
-        e164=_e164(parsed),
-        international=phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL),
-        national=phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL),
-        country=region if region in phonenumbers.SUPPORTED_REGIONS else None,
-        kind=_class_of(parsed, verified=verified),
-        zones=tuple(zone for zone in plan_zones.time_zones_for_number(parsed) if zone != plan_zones.UNKNOWN_TIMEZONE),
-        verified=verified,
-    )
+def _class_of(country_code: int | None, plan_class: int) -> NumberClass:
+    return NON_GEOGRAPHIC.get(country_code or 0) or CLASSES.get(plan_class, NumberClass.UNVERIFIED)
 
 
-def _class_of(parsed: phonenumbers.PhoneNumber, *, verified: bool) -> NumberClass:
-    if parsed.country_code in NON_GEOGRAPHIC:
-        return NON_GEOGRAPHIC[parsed.country_code]
-    if not verified:
-        return NumberClass.UNVERIFIED
-    return CLASSES.get(phonenumbers.number_type(parsed), NumberClass.UNVERIFIED)
+class _Read(Number):
+    """A number of which only what every caller needs is worked out at once; the rest costs as much again."""
+
+    def __init__(self, typed: str, parsed: phonenumbers.PhoneNumber, *, verified: bool, kind: NumberClass) -> None:
+        region = phonenumbers.region_code_for_number(parsed)
+        if region is None and parsed.country_code is not None:
+            region = phonenumbers.region_code_for_country_code(parsed.country_code)
+        known = {
+            "typed": typed,
+            "e164": _e164(parsed),
+            "country": region if region in phonenumbers.SUPPORTED_REGIONS else None,
+            "kind": kind,
+            "verified": verified,
+            "_parsed": parsed,
+        }
+        self.__dict__.update(known)
+
+    @cached_property
+    def international(self) -> str:
+        return phonenumbers.format_number(self.__dict__["_parsed"], phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+    @cached_property
+    def national(self) -> str:
+        return phonenumbers.format_number(self.__dict__["_parsed"], phonenumbers.PhoneNumberFormat.NATIONAL)
+
+    @cached_property
+    def zones(self) -> tuple[str, ...]:
+        names = plan_zones.time_zones_for_number(self.__dict__["_parsed"])
+        return tuple(name for name in names if name != plan_zones.UNKNOWN_TIMEZONE)
 
 
 def _e164(parsed: phonenumbers.PhoneNumber) -> str:
