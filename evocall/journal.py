@@ -9,16 +9,19 @@ import json
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
-from evocall.errors import JournalError, OutcomeUnknown
+from evocall.errors import EvocallError, JournalError, OutcomeUnknown
 from evocall.lease import Lease, exclusive, is_alive
 from evocall.model import Answer, Call, Earlier, Outcome, Plan, Record
+
+Result = TypeVar("Result")
 
 BUSY_SECONDS = 30.0
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
@@ -53,6 +56,15 @@ MIGRATIONS = (
     CREATE INDEX calls_by_campaign ON calls (campaign, id) WHERE campaign IS NOT NULL;
     CREATE INDEX calls_open ON calls (state) WHERE state IN ('sending', 'waiting')
     """,
+    """
+    CREATE TABLE campaigns (
+        name TEXT PRIMARY KEY,
+        profile TEXT NOT NULL,
+        flow TEXT,
+        caller_id TEXT,
+        begun_at BIGINT NOT NULL
+    )
+    """,
 )
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
@@ -81,6 +93,35 @@ class Reserved:
     id: int
 
 
+@dataclass(frozen=True)
+class Key:
+    """What a call is once for: a key of `--once`, or a row of a campaign. Without `once` it is for nothing."""
+
+    once: str | None = None
+    campaign: str | None = None
+
+
+class _Job(Generic[Result]):
+    """Work waiting for a transaction. What it raises of ours it raises before it writes, so the others go on."""
+
+    def __init__(self, work: Callable[[sqlite3.Cursor], Result]) -> None:
+        self._work = work
+        self._results: list[Result] = []
+        self.error: EvocallError | None = None
+        self.done = False
+
+    def run(self, cursor: sqlite3.Cursor) -> None:
+        try:
+            self._results.append(self._work(cursor))
+        except EvocallError as error:
+            self.error = error
+
+    def outcome(self) -> Result:
+        if self.error is not None:
+            raise self.error
+        return self._results[0]
+
+
 class Journal:
     """One journal file, open for as long as the `with` block lasts. Every method raises JournalError when it fails."""
 
@@ -89,6 +130,7 @@ class Journal:
         self._leases = path.parent / "running"
         self._lease: Lease | None = None
         self._lock = threading.Lock()
+        self._jobs: deque[_Job[Any]] = deque()
         with self._guarded():
             self._connection = _opened(path)
 
@@ -105,7 +147,7 @@ class Journal:
         plan: Plan,
         decide: Callable[[Earlier], Call | None],
         *,
-        once: str | None,
+        key: Key,
         username: str | None,
         now: datetime,
         hold_back: timedelta,
@@ -115,44 +157,51 @@ class Journal:
         Returns the earlier call when `decide` found one that does instead, and None while another process is placing
         the call for the same key. What `decide` raises passes through, and nothing is written.
         """
-        with self._transaction() as cursor:
+
+        def work(cursor: sqlite3.Cursor) -> Reserved | Call | None:
             self._bury_the_dead(cursor)
-            earlier = _earlier(cursor, plan, once, now, hold_back)
+            earlier = _earlier(cursor, plan, key, now, hold_back)
             if earlier.in_flight:
                 return None
-            found = decide(earlier)
-            if found is not None:
-                return found
-            if self._lease is None:
-                self._lease = Lease(self._leases)
-            cursor.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM calls")
-            reserved = Reserved(cursor.fetchone()[0])
-            request = plan.request
-            cursor.execute(
-                "INSERT INTO calls (id, state, holder, profile, base_url, username, number, flow, caller_id, once_key, "
-                "attempt, requested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    reserved.id,
-                    SENDING,
-                    self._lease.holder,
-                    plan.profile.name,
-                    plan.profile.base_url,
-                    username,
-                    request.number,
-                    request.flow_id,
-                    request.caller_id,
-                    once,
-                    1,
-                    _milliseconds(now),
-                ),
-            )
+            return decide(earlier) or self._reserved(cursor, plan, key, username, now)
+
+        return self._together(work)
+
+    def _reserved(self, cursor: sqlite3.Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
+        if self._lease is None:
+            self._lease = Lease(self._leases)
+        cursor.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM calls")
+        reserved = Reserved(cursor.fetchone()[0])
+        request = plan.request
+        cursor.execute(
+            "INSERT INTO calls (id, state, holder, profile, base_url, username, number, flow, caller_id, once_key, "
+            "campaign, attempt, requested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                reserved.id,
+                SENDING,
+                self._lease.holder,
+                plan.profile.name,
+                plan.profile.base_url,
+                username,
+                request.number,
+                request.flow_id,
+                request.caller_id,
+                key.once,
+                key.campaign,
+                1,
+                _milliseconds(now),
+            ),
+        )
         return reserved
 
-    def earlier(self, plan: Plan, *, once: str | None, now: datetime, hold_back: timedelta) -> Earlier:
+    def earlier(self, plan: Plan, *, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
         """What `reserve` would let `decide` look at, without writing anything but the end of the dead."""
-        with self._transaction() as cursor:
+
+        def work(cursor: sqlite3.Cursor) -> Earlier:
             self._bury_the_dead(cursor)
-            return _earlier(cursor, plan, once, now, hold_back)
+            return _earlier(cursor, plan, key, now, hold_back)
+
+        return self._together(work)
 
     def wait(self, reserved: Reserved, answer: Answer) -> None:
         """The last attempt provably placed no call, and another one follows later."""
@@ -160,22 +209,16 @@ class Journal:
 
     def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
         """Another attempt begins now."""
-        with self._transaction() as cursor:
-            cursor.execute(
-                "UPDATE calls SET state = ?, attempt = ?, requested_at = ? WHERE id = ?",
-                (SENDING, attempt, _milliseconds(now), reserved.id),
+        values = (SENDING, attempt, _milliseconds(now), reserved.id)
+        self._together(
+            lambda cursor: cursor.execute(
+                "UPDATE calls SET state = ?, attempt = ?, requested_at = ? WHERE id = ?", values
             )
+        )
 
     def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
         """Write down what the call came to, and return it as it will be remembered."""
-        self._update(reserved, answer.outcome.value, answer, duration)
-        return self.get(reserved.id)
-
-    def get(self, number: int) -> Record:
-        """The call with that number."""
-        with self._lock, self._guarded():
-            row = self._connection.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (number,)).fetchone()  # noqa: S608
-        return _record(row)
+        return self._update(reserved, answer.outcome.value, answer, duration)
 
     def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
         """The calls that the filter lets through, newest first."""
@@ -192,15 +235,15 @@ class Journal:
                 values.append(value)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
-        with self._transaction() as cursor:
-            self._bury_the_dead(cursor)
+        self._together(self._bury_the_dead)
         with self._guarded():
             cursor = self._connection.execute(f"SELECT {COLUMNS} FROM calls{where} ORDER BY id DESC{limit}", values)  # noqa: S608
             yield from map(_record, cursor)
 
     def purge(self, before: datetime) -> int:
         """Delete the calls requested before that moment, their once-keys with them; returns how many."""
-        with self._transaction() as cursor:
+
+        def work(cursor: sqlite3.Cursor) -> int:
             self._bury_the_dead(cursor)
             cursor.execute(
                 f"DELETE FROM calls WHERE requested_at < ? AND state NOT IN {OPEN}",  # noqa: S608
@@ -208,24 +251,32 @@ class Journal:
             )
             return cursor.rowcount
 
-    def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> None:
+        return self._together(work)
+
+    def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> Record:
         response = None if answer.response is None else json.dumps(answer.response)
         if response is not None and len(response) > LONGEST_RESPONSE:
             response = json.dumps(response[:LONGEST_RESPONSE])
-        with self._transaction() as cursor:
+        values = (
+            state,
+            answer.status,
+            answer.session_id,
+            response,
+            json.dumps(answer.error.document()) if answer.error else None,
+            None if duration is None else int(duration.total_seconds() * 1000),
+            reserved.id,
+        )
+
+        def work(cursor: sqlite3.Cursor) -> Record:
             cursor.execute(
                 "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
                 "WHERE id = ?",
-                (
-                    state,
-                    answer.status,
-                    answer.session_id,
-                    response,
-                    json.dumps(answer.error.document()) if answer.error else None,
-                    duration and int(duration.total_seconds() * 1000),
-                    reserved.id,
-                ),
+                values,
             )
+            cursor.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (reserved.id,))  # noqa: S608
+            return _record(cursor.fetchone())
+
+        return self._together(work)
 
     def _bury_the_dead(self, cursor: sqlite3.Cursor) -> None:
         """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
@@ -241,18 +292,39 @@ class Journal:
                     (Outcome.NOT_PLACED.value, WAITING, holder),
                 )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        """One writer at a time, from the first look to the last write; committed to disk at the end."""
-        with self._lock, self._guarded():
-            cursor = self._connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-            except BaseException:
-                self._connection.rollback()
+    def _together(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
+        """Do the work in one transaction, shared with whatever other threads are waiting: one fsync for all of them."""
+        job = _Job(work)
+        self._jobs.append(job)
+        with self._lock:
+            if not job.done:
+                self._commit()
+        return job.outcome()
+
+    def _commit(self) -> None:
+        """Do all waiting jobs, from the first look to the last write, and commit them to disk."""
+        jobs: list[_Job[Any]] = []
+        while self._jobs:
+            jobs.append(self._jobs.popleft())
+        try:
+            with self._guarded():
+                cursor = self._connection.cursor()
+                cursor.execute("BEGIN IMMEDIATE")
+                try:
+                    for job in jobs:
+                        job.run(cursor)
+                    self._connection.commit()
+                except BaseException:
+                    self._connection.rollback()
+                    raise
+        except BaseException as error:
+            for job in jobs:
+                job.error = error if isinstance(error, JournalError) else JournalError("The journal was interrupted.")
+            if not isinstance(error, JournalError):
                 raise
-            self._connection.commit()
+        finally:
+            for job in jobs:
+                job.done = True
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -310,12 +382,13 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     connection.commit()
 
 
-def _earlier(cursor: sqlite3.Cursor, plan: Plan, once: str | None, now: datetime, hold_back: timedelta) -> Earlier:
+def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
     found: dict[str, Call] = {}
-    if once is not None:
+    if key.once is not None:
         cursor.execute(
-            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND state <> ? ORDER BY id",  # noqa: S608
-            (plan.profile.name, once, Outcome.NOT_PLACED.value),
+            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
+            "AND state <> ? ORDER BY id",
+            (plan.profile.name, key.once, key.campaign or "", Outcome.NOT_PLACED.value),
         )
         found = {row[1]: _record(row).call for row in cursor.fetchall()}
     else:

@@ -13,9 +13,9 @@ def config_file() -> Path:
     return (_home() or platformdirs.user_config_path("evocall")) / "config.toml"
 
 
-def journal_file() -> Path:
-    """`journal.db` in the user's state directory, or in `$EVOCALL_HOME`."""
-    return (_home() or platformdirs.user_state_path("evocall")) / "journal.db"
+def journal_file(*, sandbox: bool = False) -> Path:
+    """`journal.db` in the user's state directory, or in `$EVOCALL_HOME`; rehearsals have a file of their own."""
+    return (_home() or platformdirs.user_state_path("evocall")) / ("sandbox.db" if sandbox else "journal.db")
 
 
 def beside(directory: Path | None, written: str, *, code: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from evocall import guard
 from evocall.errors import EvocallError, Interrupted, JournalError
-from evocall.journal import Journal, Reserved
+from evocall.journal import Journal, Key, Reserved
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
 
 ATTEMPTS = 3
@@ -49,6 +49,12 @@ class Terms:
     once: str | None = None
     again: bool = False
     username: str | None = None
+    campaign: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """What the call is once for."""
+        return Key(self.once, self.campaign)
 
 
 def place(
@@ -83,7 +89,7 @@ def rehearse(plan: Plan, path: Path, terms: Terms, clock: Clock = CLOCK) -> Call
     earlier = Earlier()
     if path.exists():
         with Journal(path) as journal:
-            earlier = journal.earlier(plan, once=terms.once, now=now, hold_back=guard.HOLD_BACK)
+            earlier = journal.earlier(plan, key=terms.key, now=now, hold_back=guard.HOLD_BACK)
     found = _rule(plan, terms, now)(earlier)
     if found is not None:
         return replace(found, outcome=Outcome.ALREADY_PLACED)
@@ -109,7 +115,7 @@ class _Run:
             found = self.journal.reserve(
                 self.plan,
                 _rule(self.plan, self.terms, now),
-                once=self.terms.once,
+                key=self.terms.key,
                 username=self.terms.username,
                 now=now,
                 hold_back=guard.HOLD_BACK,

@@ -60,9 +60,10 @@ def dial(
             allow=allow or (),
         )
         terms = placing.Terms(once, again=again, username=there.profile.username)
+        journal_file = paths.journal_file(sandbox=sandbox)
         if dry_run:
-            call = placing.rehearse(plan, paths.journal_file(), terms)
+            call = placing.rehearse(plan, journal_file, terms)
         else:
-            with there.service(verbose=verbose) as service, Journal(paths.journal_file()) as journal:
+            with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
                 call = placing.place(plan, service, journal, terms, tell=screen.note)
     screen.call(call, plan, there.profile.username)

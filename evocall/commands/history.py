@@ -52,6 +52,7 @@ def history(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many")] = 50,
     region: options.RegionOption = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Show the rehearsals made with --sandbox instead")] = False,
     json: options.JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
 ) -> None:
@@ -76,7 +77,7 @@ def history(
         since=_moment(since) if since else None,
         limit=limit,
     )
-    with Journal(paths.journal_file()) as journal:
+    with Journal(paths.journal_file(sandbox=sandbox)) as journal:
         records = list(journal.calls(wanted))
     screen = Screen(as_json=json)
     if json:
