@@ -1,6 +1,7 @@
 """What a reply says: its JSON, ServiceStack's ResponseStatus, and whether it can be the service's own at all."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ def trouble(reply: Reply) -> tuple[str, str] | None:
         return f"the service answered {reply.status}, but its answer is not whole ({reply.flaw})", "half_answer"
     if is_page(reply):
         return f"an HTML page came back with status {reply.status} instead of the service's answer", "html_answer"
-    if "json" in reply.headers.get("content-type", "") and reply.body.strip() and not _is_json(reply.body):
+    if "json" in reply.media_type and reply.body.strip() and not _is_json(reply.body):
         return f"the service answered {reply.status}, but its answer is not whole (broken JSON)", "half_answer"
     return None
 
@@ -34,12 +35,12 @@ def trouble(reply: Reply) -> tuple[str, str] | None:
 def is_page(reply: Reply) -> bool:
     """Whether the body is an HTML page, which the API never sends."""
     start = reply.body.lstrip()[:15].lower()
-    return "html" in reply.headers.get("content-type", "") or start.startswith((b"<!doctype html", b"<html"))
+    return "html" in reply.media_type or start.startswith((b"<!doctype html", b"<html"))
 
 
 def _is_json(body: bytes) -> bool:
     try:
-        json.loads(body)
+        _parsed(body)
     except (ValueError, RecursionError):
         return False
     return True
@@ -50,9 +51,19 @@ def value_of(reply: Reply) -> Any:
     if not reply.body.strip():
         return None
     try:
-        return json.loads(reply.body)
+        return _parsed(reply.body)
     except (ValueError, RecursionError):
         return reply.body.decode("utf-8", errors="replace")
+
+
+def _parsed(body: bytes) -> Any:
+    """JSON, with the numbers that Python knows and JSON does not kept as texts."""
+    return json.loads(body, parse_constant=str, parse_float=_finite)
+
+
+def _finite(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
 
 
 def session_id(value: Any) -> str | None:
@@ -102,7 +113,7 @@ def _camel(name: str) -> str:
 def retry_after(reply: Reply) -> float | None:
     """Seconds to wait (RFC 9110, 10.2.3): a number, or a date read against the server's own clock."""
     text = reply.headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     from email.utils import parsedate_to_datetime
 

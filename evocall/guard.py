@@ -20,10 +20,8 @@ HOURS = re.compile(rf"({CLOCK_TIME})-(?!\1)({CLOCK_TIME}|24:00)")
 MIDNIGHT = time(0)
 
 
-def refuse(
-    number: Number, guard: Guard, *, hours: Hours | None, denied: Container[str], allow: Collection[str], now: datetime
-) -> None:
-    """Raise Refused when the number's class, its country, the deny list or the hour forbids the call."""
+def refuse(number: Number, guard: Guard, *, denied: Container[str], allow: Collection[str]) -> None:
+    """Raise Refused when the number's class, its country or the deny list forbids the call at any time."""
     refuse_class(number, allow)
     refuse_country(number, guard.countries)
     if number.e164 in denied:
@@ -32,7 +30,6 @@ def refuse(
             hint="Take it off the list if it may be called.",
             code="deny_list",
         )
-    refuse_hours(number, hours, now)
 
 
 def refuse_class(number: Number, allow: Collection[str]) -> None:

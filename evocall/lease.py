@@ -16,11 +16,17 @@ if sys.platform == "win32":
     def _lock(file: int, *, shared: bool, wait: bool) -> None:  # noqa: ARG001 - Windows has no shared region locks
         msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 
+    def _unlock(file: int) -> None:
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
     def _lock(file: int, *, shared: bool, wait: bool) -> None:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class Lease:
@@ -58,11 +64,21 @@ def is_alive(directory: Path, holder: str) -> bool:
 
 
 @contextlib.contextmanager
+def locked(file: int) -> Iterator[None]:
+    """Hold the lock on an open file, waiting for it as long as it takes."""
+    _lock(file, shared=False, wait=True)
+    try:
+        yield
+    finally:
+        _unlock(file)
+
+
+@contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock on `path`, waiting for it as long as it takes."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _lock(file, shared=False, wait=True)
-        yield
+        with locked(file):
+            yield
     finally:
         os.close(file)

@@ -75,8 +75,11 @@ def place(
     found = run.reserved()
     if isinstance(found, Call):
         return replace(found, outcome=Outcome.ALREADY_PLACED)
-    answer, duration = run.sent(found)
-    call = run.resolved(found, answer, duration)
+    try:
+        answer, duration = run.sent(found)
+        call = run.resolved(found, answer, duration)
+    except KeyboardInterrupt:
+        raise run.interrupted() from None
     if answer.error is not None:
         answer.error.call = call
         raise answer.error
@@ -149,6 +152,15 @@ class _Run:
                 return replace(answer, error=error), duration
             attempt += 1
             self.journal.resume(reserved, attempt, self.clock.now())
+
+    def interrupted(self) -> Interrupted:
+        """The error for an interruption so close to the answer that it is not known whether there was one."""
+        error = Interrupted(
+            "interrupted while the call was being placed, so it may have been.",
+            hint="evocall history shows what is known; look whether the phone rang before you dial again.",
+        )
+        error.call = _call(self.plan, Outcome.UNKNOWN)
+        return error
 
     def resolved(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Call:
         """The call as recorded. When it cannot be recorded any more, the journal keeps it as unknown, and we say so."""

@@ -1,77 +1,77 @@
 """What the user typed -> a call that has passed every local check. No network, no login."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from functools import lru_cache
 
 from evocall import denylist, guard, phone
 from evocall.errors import EvocallError, Refused, UsageError
 from evocall.model import GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
 
 
-def plan(
-    profile: Profile,
-    number: str,
-    *,
-    flow: str | None = None,
-    caller_id: str | None = None,
-    region: str | None = None,
-    between: str | None = None,
-    allow: Collection[str] = (),
-    now: datetime | None = None,
-) -> Plan:
-    """The call as `dial` would place it; options beat the profile's defaults.
+class Planner:
+    """Everything about a call but its number, settled once: profile, options, hours, deny list, caller ID.
 
-    Raises UsageError for what cannot be read, Refused for what a guard forbids; the error carries the call.
+    Options beat the profile's defaults. Raises UsageError for an option that cannot be read.
     """
-    try:
-        hours = hours_of(profile, between)
-        callee = callee_of(profile, number, region=region, hours=hours, allow=allow, now=now)
-        chosen = flow_of(profile, flow)
-        caller = caller_of(profile, caller_id, region=region, allow=allow)
-        if caller is not None and caller.e164 == callee.e164:
-            raise UsageError(
-                f"{callee.international} is both callee and caller ID.",
-                hint="Choose another --caller-id, or none: the service then picks one.",
-                code="same_number",
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        region: str | None = None,
+        between: str | None = None,
+        allow: Collection[str] = (),
+    ) -> None:
+        for name in allow:
+            if name not in GUARDED:
+                raise UsageError(f"--allow {name!r} is not a number class.", hint=f"The classes: {', '.join(GUARDED)}.")
+        self.profile = profile
+        self.region = region or profile.region
+        self.hours = hours_of(profile, between)
+        self._allow = allow
+        self._denied = denylist.load(profile, self.region)
+
+    def plan(self, number: str, *, flow: str | None = None, caller_id: str | None = None) -> Plan:
+        """The call as it would be placed, at a time when its hours allow it.
+
+        Raises UsageError for what cannot be read, Refused for what a guard forbids; the error carries the call.
+        """
+        try:
+            callee = self.callee(number)
+            chosen = flow_of(self.profile, flow)
+            caller = self.caller(caller_id)
+            if caller is not None and caller.e164 == callee.e164:
+                raise UsageError(
+                    f"{callee.international} is both callee and caller ID.",
+                    hint="Choose another --caller-id, or none: the service then picks one.",
+                    code="same_number",
+                )
+        except EvocallError as error:
+            error.call = Call(
+                Outcome.NOT_PLACED, number=number, profile=self.profile.name, base_url=self.profile.base_url
             )
-    except EvocallError as error:
-        error.call = Call(Outcome.NOT_PLACED, number=number, profile=profile.name, base_url=profile.base_url)
-        raise
-    return Plan(callee, chosen, caller, profile, hours)
+            raise
+        return Plan(callee, chosen, caller, self.profile, self.hours)
 
+    def callee(self, number: str) -> Number:
+        """The number to ring, asked of every guard that needs neither clock nor journal."""
+        callee = phone.read(number, region=self.region, contacts=self.profile.contacts)
+        guard.refuse(callee, self.profile.guard, denied=self._denied, allow=self._allow)
+        return callee
 
-def callee_of(
-    profile: Profile,
-    number: str,
-    *,
-    region: str | None,
-    hours: Hours | None,
-    allow: Collection[str],
-    now: datetime | None = None,
-) -> Number:
-    """The number to ring, read, and asked of every guard that needs no journal."""
-    for name in allow:
-        if name not in GUARDED:
-            raise UsageError(f"--allow {name!r} is not a number class.", hint=f"The classes: {', '.join(GUARDED)}.")
-    region = region or profile.region
-    callee = phone.read(number, region=region, contacts=profile.contacts)
-    denied = denylist.load(profile, region)
-    guard.refuse(callee, profile.guard, hours=hours, denied=denied, allow=allow, now=now or datetime.now(UTC))
-    return callee
-
-
-def caller_of(profile: Profile, caller_id: str | None, *, region: str | None, allow: Collection[str]) -> Number | None:
-    """The caller ID, checked as strictly as the callee; None lets the service pick one."""
-    text = caller_id or profile.caller_id
-    if text is None:
-        return None
-    try:
-        caller = phone.read(text, region=region or profile.region)
-        guard.refuse_class(caller, allow)
-    except (UsageError, Refused) as error:
-        error.message = f"Caller ID: {error.message}"
-        raise
-    return caller
+    @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
+    def caller(self, caller_id: str | None) -> Number | None:
+        """The caller ID, checked as strictly as the callee; None lets the service pick one."""
+        text = caller_id or self.profile.caller_id
+        if text is None:
+            return None
+        try:
+            caller = phone.read(text, region=self.region)
+            guard.refuse_class(caller, self._allow)
+        except (UsageError, Refused) as error:
+            error.message = f"Caller ID: {error.message}"
+            raise
+        return caller
 
 
 def flow_of(profile: Profile, flow: str | None) -> Flow:

@@ -6,6 +6,7 @@ ServiceStack's. What one POST to `/sessions/outgoing` came to is one of three th
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -214,7 +215,7 @@ class Service:
 
     def _not_found(self, reply: Reply) -> NotFound:
         """404: JSON comes from the service, anything else from a host that does not know the route."""
-        if "json" in reply.headers.get("content-type", ""):
+        if "json" in reply.media_type:
             return NotFound("The service does not know what was asked for (404).", hint="Check the flow's ID or name.")
         return NotFound(
             f"{self._profile.base_url} does not know this route (404): is it Evo Voice's, and all of it?",
@@ -239,7 +240,10 @@ class Service:
             code="moved",
         )
 
-    def _unreachable(self, error: NotSent) -> Unavailable:
+    def _unreachable(self, error: NotSent) -> EvocallError:
+        if error.code == "ca_bundle":
+            path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+            return ConfigError(f"{error.why}: {path}.", hint="It should be a file in PEM format.", code=error.code)
         host = urlsplit(self._profile.base_url).netloc
         hints = {
             "tls_certificate": "Set REQUESTS_CA_BUNDLE to a file with your company's CA, or mend the clock.",

@@ -5,6 +5,7 @@ the whole answer, a limit on its size, and nothing that could replace or leak th
 no cookies unless asked for.
 """
 
+import http.client
 import http.cookiejar
 import os
 import socket
@@ -22,9 +23,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from evocall.errors import ConfigError
+from evocall.flight import Flight
 
 LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
+NO_CERTIFICATES = {"NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "PEM_LIB"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     flaw: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        """What the body claims to be, in lower case, since names of media types ignore it (RFC 9110, 8.3.1)."""
+        return self.headers.get("content-type", "").lower()
 
 
 class NotSent(Exception):
@@ -62,45 +70,48 @@ class Cut(BaseException):
         self.left = left
 
 
-class _Flight:
-    """The exchange that this thread is busy with: whether bytes have left, and the clock that cuts a late answer."""
-
-    def __init__(self, seconds: float) -> None:
-        self.left = False
-        self.late = False
-        self._seconds = seconds
-        self._timer: threading.Timer | None = None
-
-    def begin(self, sock: socket.socket | None) -> None:
-        """Called right before the first byte goes out."""
-        if self.left:
-            return
-        self.left = True
-        if sock is not None:
-            self._timer = threading.Timer(self._seconds, self._cut, [sock])
-            self._timer.daemon = True
-            self._timer.start()
-
-    def end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _cut(self, sock: socket.socket) -> None:
-        # A read timeout counts from the last byte, so a server that trickles would hold us for ever.
-        self.late = True
-        try:
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        except OSError:
-            return
-
-
 _thread = threading.local()
+
+
+class _HeadersCut(http.client.HTTPException):
+    """The connection ended within the headers, which http.client takes for their end."""
+
+
+class _WholeHeaders(http.client.HTTPResponse):
+    """http.client's response, which insists on the empty line after the headers."""
+
+    def begin(self) -> None:
+        whole: Any = self.fp
+        self.fp = lines = _Lines(whole)  # type: ignore[assignment] # all that begin does with it is read lines
+        super().begin()
+        if self.fp is not None:
+            self.fp = whole
+        if lines.last not in (b"\r\n", b"\n"):
+            raise _HeadersCut
+
+
+class _Lines:
+    """A file that remembers the last line read from it."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.last = file, b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self.file.readline(limit)
+        return self.last
+
+    def close(self) -> None:
+        self.file.close()
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 class _Watched:
     """Mixed into urllib3's connections: tells the flight when the request itself, not a proxy's CONNECT, is sent."""
 
     _connecting = False
+    response_class = _WholeHeaders
 
     def connect(self) -> None:
         self._connecting = True
@@ -112,17 +123,17 @@ class _Watched:
     def send(self, data: Any) -> None:
         if self.sock is None:  # type: ignore[attr-defined]
             self.connect()
-        flight: _Flight | None = getattr(_thread, "flight", None)
+        flight: Flight | None = getattr(_thread, "flight", None)
         if flight is not None and not self._connecting:
             flight.begin(self.sock)  # type: ignore[attr-defined]
         super().send(data)  # type: ignore[misc]
 
 
-class _PlainConnection(_Watched, HTTPConnection):
+class _PlainConnection(_Watched, HTTPConnection):  # type: ignore[misc]
     pass
 
 
-class _TlsConnection(_Watched, HTTPSConnection):
+class _TlsConnection(_Watched, HTTPSConnection):  # type: ignore[misc]
     pass
 
 
@@ -177,7 +188,7 @@ class Wire:
             request = self._session.prepare_request(asked)
         except requests.RequestException as error:
             raise NotSent("bad_address", str(error), passing=False) from error
-        flight = _thread.flight = _Flight(self._times[1])
+        flight = _thread.flight = Flight(self._times[1])
         reply = None
         try:
             reply = self._reply(request, flight)
@@ -198,7 +209,7 @@ class Wire:
         """Close the connections."""
         self._session.close()
 
-    def _reply(self, request: requests.PreparedRequest, flight: _Flight) -> Reply:
+    def _reply(self, request: requests.PreparedRequest, flight: Flight) -> Reply:
         with self._session.send(
             request,
             stream=True,
@@ -252,7 +263,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _body(response: requests.Response, flight: _Flight) -> tuple[bytes, str | None]:
+def _body(response: requests.Response, flight: Flight) -> tuple[bytes, str | None]:
     """As much of the body as came, and what is wrong with it."""
     body = bytearray()
     try:
@@ -286,10 +297,11 @@ def _is_timeout(error: BaseException) -> bool:
     return _first(_causes(error), TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError) is not None
 
 
-def _no_answer(error: BaseException, flight: _Flight, seconds: float) -> NoAnswer:
+def _no_answer(error: BaseException, flight: Flight, seconds: float) -> NoAnswer:
     if flight.late or _is_timeout(error):
         return NoAnswer("timeout", f"no answer came within {seconds:g} seconds")
-    if _first(_causes(error), ConnectionResetError, BrokenPipeError):
+    causes = _causes(error)
+    if not _first(causes, http.client.RemoteDisconnected) and _first(causes, ConnectionResetError, BrokenPipeError):
         return NoAnswer("connection_reset", "the connection was reset before an answer came")
     return NoAnswer("connection_lost", "the connection was closed before a usable answer came")
 
@@ -308,6 +320,8 @@ def _not_sent(error: BaseException) -> NotSent:
         return NotSent("connection_refused", "the connection was refused", passing=True)
     if _is_timeout(error):
         return NotSent("connect_timeout", "no connection was made in time", passing=True)
+    if (found := _first(causes, ssl.SSLError)) and found.reason in NO_CERTIFICATES:
+        return NotSent("ca_bundle", "the file named by REQUESTS_CA_BUNDLE holds no certificates", passing=False)
     if found := _first(causes, ssl.SSLError):
         passing = isinstance(found, ssl.SSLEOFError | ssl.SSLZeroReturnError)
         return NotSent("tls", f"the TLS handshake failed ({found.reason or found})", passing=passing)

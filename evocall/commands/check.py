@@ -9,8 +9,9 @@ from evocall.commands import options
 from evocall.errors import EvocallError, ExitCode, InvalidNumber, Refused
 
 if TYPE_CHECKING:
-    from evocall.model import Number, Profile
+    from evocall.model import Number
     from evocall.output import Screen
+    from evocall.planning import Planner
 
     Verdict = tuple[str, Number | None, EvocallError | None]
 
@@ -40,32 +41,34 @@ def check(
 
       evocall check --region US '(814) 555-0100' --json
     """
-    from evocall import paths, planning, profiles
+    from evocall import paths, profiles
     from evocall.output import Screen
+    from evocall.planning import Planner
 
-    chosen = profiles.load(paths.config_file()).choose(profile)
-    hours = planning.hours_of(chosen, between)
-    verdicts: list[Verdict] = []
-    for typed in numbers:
-        try:
-            callee = planning.callee_of(chosen, typed, region=region, hours=hours, allow=allow or ())
-            verdicts.append((typed, callee, None))
-        except (InvalidNumber, Refused) as error:
-            verdicts.append((typed, _understood(chosen, typed, region), error))
+    planner = Planner(
+        profiles.load(paths.config_file()).choose(profile), region=region, between=between, allow=allow or ()
+    )
+    verdicts = [_verdict(planner, typed) for typed in numbers]
     _show(Screen(as_json=json, quiet=quiet), verdicts)
     codes = [error.exit_code for _, _, error in verdicts if error is not None]
     if codes:
         raise typer.Exit(ExitCode.USAGE if ExitCode.USAGE in codes else codes[0])
 
 
-def _understood(profile: "Profile", typed: str, region: str | None) -> "Number | None":
-    """What a refused number was read as; None when it is not a number."""
-    from evocall import phone
+def _verdict(planner: "Planner", typed: str) -> "Verdict":
+    """What dial would say to the number now; a refused number is still shown as it was understood."""
+    from evocall import guard, phone
 
     try:
-        return phone.read(typed, region=region or profile.region, contacts=profile.contacts)
-    except EvocallError:
-        return None
+        number = phone.read(typed, region=planner.region, contacts=planner.profile.contacts)
+    except (InvalidNumber, Refused) as error:
+        return typed, None, error
+    try:
+        planner.callee(typed)
+        guard.refuse_hours(number, planner.hours, datetime.now(UTC))
+    except Refused as error:
+        return typed, number, error
+    return typed, number, None
 
 
 def _show(screen: "Screen", verdicts: "list[Verdict]") -> None:
@@ -91,7 +94,7 @@ def _document(typed: str, number: "Number | None", error: EvocallError | None) -
         "class": number and number.kind,
         "time_zones": list(number.zones) if number else [],
         "local_times": sorted({time.isoformat(timespec="minutes") for time in times}),
-        "verdict": _verdict(error),
+        "verdict": _word(error),
         "error": error and error.document(),
     }
 
@@ -99,7 +102,7 @@ def _document(typed: str, number: "Number | None", error: EvocallError | None) -
 def _row(typed: str, number: "Number | None", error: EvocallError | None) -> tuple[str, ...]:
     from evocall.output import local_times
 
-    verdict = f"{_verdict(error)}: {error}" if error else "ok"
+    verdict = f"{_word(error)}: {error}" if error else "ok"
     if number is None:
         return (typed, "", "", "", "", "", "", verdict)
     times = [f"{time:%H:%M}" for time in sorted(local_times(number, datetime.now(UTC)))]
@@ -109,7 +112,7 @@ def _row(typed: str, number: "Number | None", error: EvocallError | None) -> tup
     return (typed, number.e164, number.national, number.country or "none", number.kind, zones, there, verdict)
 
 
-def _verdict(error: EvocallError | None) -> str:
+def _word(error: EvocallError | None) -> str:
     if error is None:
         return "ok"
     return "not a number" if isinstance(error, InvalidNumber) else "refused"

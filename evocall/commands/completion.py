@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+# zsh loads a file from $fpath at the first TAB and expects it to complete at once, not only to define how.
+AUTOLOADED = '[[ $funcstack[1] = _evocall ]] && _evocall_completion "$@"\n'
+
 
 class Shell(StrEnum):
     """The shells that have a script."""
@@ -33,4 +36,5 @@ def completion(
 
     from evocall.output import Screen
 
-    Screen().text(get_completion_script(prog_name="evocall", complete_var="_EVOCALL_COMPLETE", shell=shell) + "\n")
+    script = get_completion_script(prog_name="evocall", complete_var="_EVOCALL_COMPLETE", shell=shell) + "\n"
+    Screen().text(script + AUTOLOADED if shell is Shell.ZSH else script)

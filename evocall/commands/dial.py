@@ -43,22 +43,16 @@ def dial(
 
       evocall dial '(814) 555-0100' --region US --flow alert --dry-run
     """
-    from evocall import paths, placing, planning
+    from evocall import paths, placing
     from evocall.commands.target import target
     from evocall.journal import Journal
     from evocall.output import Screen
+    from evocall.planning import Planner
 
     screen = Screen(as_json=json, quiet=quiet)
     with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:
-        plan = planning.plan(
-            there.profile,
-            number,
-            flow=flow,
-            caller_id=caller_id,
-            region=region,
-            between=between,
-            allow=allow or (),
-        )
+        planner = Planner(there.profile, region=region, between=between, allow=allow or ())
+        plan = planner.plan(number, flow=flow, caller_id=caller_id)
         terms = placing.Terms(once, again=again, username=there.profile.username)
         journal_file = paths.journal_file(sandbox=sandbox)
         if dry_run:

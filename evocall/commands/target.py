@@ -26,8 +26,10 @@ class Target:
     @contextmanager
     def service(self, *, verbose: bool = False) -> Iterator["Service"]:
         """The API, signed in as this target."""
+        from evocall.flight import watchman
         from evocall.service import Service
 
+        watchman.listen_to_signals()
         service = Service(self.profile, self.credential(), trace=_trace if verbose else None)
         try:
             yield service

@@ -1,0 +1,65 @@
+"""Calls per second: one pace for all evocall processes of a profile on this machine.
+
+The carrier behind the service starts about one call a second per account and silently queues the rest, so going faster
+means that phones ring late, perhaps at night. A small file holds the moment from which the next call may start.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evocall.lease import locked
+
+MARGIN = 1.01  # slots lie a little further apart than asked, so that no jitter puts one call too many into a second
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Pace:
+    """A queue of start moments on the monotonic clock, `per_second` of them each second, shared through a file."""
+
+    def __init__(self, path: Path, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._interval = MARGIN / per_second
+        self._clock = clock
+        self._boot = _boot(clock)
+        self._threads = threading.Lock()
+
+    def take(self) -> float:
+        """The moment, on the monotonic clock, at which the next call may start; it is taken from all others."""
+        with self._shared() as (now, free):
+            start = max(now, free)
+            self._write(start + self._interval)
+        return start
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody start for that long: the service has asked for it."""
+        with self._shared() as (now, free):
+            self._write(max(free, now + seconds))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    @contextmanager
+    def _shared(self) -> Iterator[tuple[float, float]]:
+        with self._threads, locked(self._file):
+            boot, _, free = os.pread(self._file, 200, 0).decode("ascii", "replace").partition(" ")
+            # After a restart of the machine its monotonic clock begins anew.
+            yield self._clock(), float(free) if boot == self._boot and free else 0.0
+
+    def _write(self, free: float) -> None:
+        text = f"{self._boot} {free!r}".encode()
+        os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
+
+
+def _boot(clock: Callable[[], float]) -> str:
+    """A name for the time since the machine started."""
+    try:
+        return BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{time.time() - clock():.0f}"[:-1]

@@ -1,0 +1,167 @@
+"""The rows of a campaign: CSV or JSON Lines in, read as often as needed, one row in memory at a time.
+
+What spreadsheets do to phone numbers is recognised by name, never repaired by guess.
+"""
+
+import csv
+import io
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from evocall.errors import UsageError
+
+DELIMITERS = (",", ";", "\t")
+JSON_ENDINGS = {".jsonl", ".ndjson", ".json"}
+SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
+LONG_WITHOUT_PLUS = re.compile(r"[1-9]\d{7,14}")
+
+
+class Row(NamedTuple):
+    """One row: its place in the file (the first line is 1), what evocall needs of it, and all its cells as they are."""
+
+    line: int
+    number: str
+    flow: str
+    caller_id: str
+    key: str
+    cells: Sequence[str]
+    flaw: str | None = None
+
+
+class Table:
+    """An open file of rows. `columns` are its headings; a JSON Lines file has those of its first row."""
+
+    def __init__(self, source: IO[bytes], name: str, *, encoding: str, number_column: str, lines_of_json: bool) -> None:
+        self.name = name
+        self._source, self._encoding, self._number = source, encoding, number_column
+        self._read = self._json_rows if lines_of_json else self._csv_rows
+        self.columns: tuple[str, ...] = ()
+        next(iter(self), None)
+
+    def __iter__(self) -> Iterator[Row]:
+        """All rows from the first one on. Raises UsageError for a file that cannot be read as what it claims to be."""
+        self._source.seek(0)
+        text = io.TextIOWrapper(self._source, self._encoding, newline="")
+        try:
+            yield from self._read(text)
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{self.name} is not {self._encoding}: {error.reason}.",
+                hint="Save it as UTF-8, or say --encoding windows-1252 if it comes from an older spreadsheet.",
+                code="encoding",
+            ) from None
+        except csv.Error as error:
+            raise UsageError(f"{self.name} cannot be read as CSV: {error}.", code="file") from None
+        finally:
+            text.detach()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._source.close()
+
+    def _csv_rows(self, text: IO[str]) -> Iterator[Row]:
+        first = text.readline()
+        text.seek(0)
+        reader = csv.reader(text, delimiter=max(DELIMITERS, key=first.count))
+        headings = [heading.strip() for heading in next(reader, [])]
+        self.columns = tuple(headings)
+        at = self._places(headings)
+        width = len(headings)
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) > width:
+                flaw = f"it has {len(cells)} cells, and the first line only {width}"
+                yield Row(reader.line_num, ", ".join(cells)[:60], "", "", "", cells[:width], flaw)
+                continue
+            # One cell more, always empty, stands for each column that the file does not have.
+            cells.extend([""] * (width + 1 - len(cells)))
+            yield Row(reader.line_num, cells[at[0]], cells[at[1]], cells[at[2]], cells[at[3]], cells)
+
+    def _places(self, headings: list[str]) -> list[int]:
+        """Where number, flow, caller ID and key stand in a row; one past the end for a column that is not there."""
+        lowered = [heading.lower() for heading in headings]
+        names = (self._number.lower(), "flow", "caller_id", "key")
+        if names[0] not in lowered:
+            raise UsageError(
+                f"{self.name} has no column {self._number!r}; its first line is {', '.join(headings) or 'empty'}.",
+                hint="The first line names the columns; --number-column names the one with the numbers.",
+                code="no_number_column",
+            )
+        for name in names:
+            if lowered.count(name) > 1:
+                raise UsageError(f"{self.name} has more than one column {name!r}.", code="file")
+        return [lowered.index(name) if name in lowered else len(headings) for name in names]
+
+    def _json_rows(self, text: IO[str]) -> Iterator[Row]:
+        for line, content in enumerate(text, 1):
+            if not content.strip():
+                continue
+            try:
+                fields = json.loads(content)
+                flaw = None if isinstance(fields, dict) else "it is not a JSON object"
+            except (ValueError, RecursionError):
+                fields, flaw = {}, "it is not JSON"
+            if flaw:
+                yield Row(line, content.strip()[:60], "", "", "", (), flaw)
+                continue
+            self.columns = self.columns or tuple(map(str, fields))
+            cells = [_as_cell(fields.get(column)) for column in self.columns]
+            number, flow, caller_id, key = (_as_cell(fields.get(n)) for n in (self._number, "flow", "caller_id", "key"))
+            yield Row(line, number, flow, caller_id, key, cells)
+
+
+def opened(path: str, *, encoding: str | None, number_column: str) -> Table:
+    """The table in a file, or on standard input for `-`. Raises UsageError when there is none to read."""
+    try:
+        source = _spooled() if path == "-" else Path(path).open("rb")  # noqa: SIM115 - the table closes it
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", code="file") from None
+    start = source.read(4096).lstrip(b"\xef\xbb\xbf").lstrip()
+    lines_of_json = Path(path).suffix.lower() in JSON_ENDINGS or (path == "-" and start.startswith(b"{"))
+    try:
+        return Table(
+            source,
+            "standard input" if path == "-" else path,
+            encoding=encoding or "utf-8-sig",
+            number_column=number_column,
+            lines_of_json=lines_of_json,
+        )
+    except LookupError:
+        raise UsageError(f"--encoding {encoding!r} is not known.", hint="Such as utf-8 or windows-1252.") from None
+
+
+def damage(text: str, region: str | None) -> str | None:
+    """What a spreadsheet has done to the number, None when it looks untouched."""
+    text = text.strip()
+    if text.startswith("'"):
+        return "it begins with an apostrophe, with which spreadsheets mark text"
+    if text.startswith("="):
+        return "it is a formula of a spreadsheet"
+    if SCIENTIFIC.fullmatch(text):
+        return "a spreadsheet has turned it into scientific notation, and its last digits are lost"
+    if text.endswith(".0"):
+        return "it ends in .0, which a spreadsheet has added"
+    if region is None and LONG_WITHOUT_PLUS.fullmatch(text):
+        return "it has no +, which a spreadsheet may have dropped; --region tells how to read it"
+    return None
+
+
+def _spooled() -> IO[bytes]:
+    """Standard input in a temporary file, since it is read more than once."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the table closes it
+    shutil.copyfileobj(sys.stdin.buffer, file)
+    file.seek(0)
+    return file
+
+
+def _as_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

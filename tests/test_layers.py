@@ -1,0 +1,95 @@
+"""Who may import whom: read from the source, so that a function-level import counts too."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import evocall
+
+PACKAGE = Path(evocall.__file__).parent
+OWNER = {
+    "requests": "transport",
+    "urllib3": "transport",
+    "phonenumbers": "phone",
+    "keyring": "keychain",
+    "secretstorage": "keychain",
+    "tomllib": "toml_text",
+    "tomli_w": "toml_text",
+    "rich": "output",
+    "platformdirs": "paths",
+    "sqlite3": "journal",
+}
+
+
+def name_of(path: Path) -> str:
+    """`evocall/commands/dial.py` is `evocall.commands.dial`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports_of(module: str) -> set[str]:
+    """All that a module imports, wherever in it: `from evocall import phone` is `evocall.phone`."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import, which these tests do not read"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= inner or {str(node.module)}
+    return found
+
+
+IMPORTS = {module: imports_of(module) for module in MODULES}
+
+
+def importers_of(package: str) -> set[str]:
+    """The modules that import a package or something in it."""
+    return {
+        module
+        for module, found in IMPORTS.items()
+        if any(name == package or name.startswith(f"{package}.") for name in found)
+    }
+
+
+def within(package: str) -> set[str]:
+    """A package and its modules."""
+    return {module for module in MODULES if module == package or module.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("library", OWNER)
+def test_a_library_is_imported_by_its_owner_only(library):
+    """So that replacing or updating it concerns one file."""
+    assert importers_of(library) == {f"evocall.{OWNER[library]}"}
+
+
+def test_typer_stays_in_the_command_line():
+    assert importers_of("typer") <= {"evocall.cli"} | within("evocall.commands")
+
+
+def test_only_main_imports_the_command_line():
+    assert importers_of("evocall.cli") == {"evocall.__main__"}
+
+
+def test_only_the_command_line_imports_commands():
+    assert importers_of("evocall.commands") <= {"evocall.cli"} | within("evocall.commands")
+
+
+def test_only_commands_place_calls():
+    """`placing` is above the owners of libraries and files, which know nothing of it."""
+    assert importers_of("evocall.placing") <= within("evocall.commands")
+
+
+@pytest.mark.parametrize("module", sorted(within("evocall.sandbox")))
+def test_the_sandbox_stands_alone(module):
+    """It must not agree with evocall by sharing its mistakes."""
+    ours = {name for name in IMPORTS[module] if name.split(".")[0] == "evocall"}
+    assert ours <= within("evocall.sandbox")
+
+
+def test_the_sandbox_is_started_by_commands_only():
+    assert importers_of("evocall.sandbox") <= within("evocall.commands") | within("evocall.sandbox")
