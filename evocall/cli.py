@@ -9,7 +9,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
 
 from evocall import __version__
-from evocall.commands import check, completion, dial, history, login, logout, profile, sandbox, whoami
+from evocall.commands import batch, check, completion, dial, history, login, logout, profile, sandbox, whoami
 from evocall.errors import EvocallError, ExitCode, Interrupted, UsageError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (
     dial.dial,
+    batch.batch,
     check.check,
     login.login,
     logout.logout,
@@ -34,7 +35,7 @@ for command in (
 app.add_typer(profile.app)
 app.add_typer(history.app)
 
-CALLING = {"dial", "batch"}
+CALLING = {"dial"}
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,6 +13,7 @@
     ├── ConfigError ......... 10  profile file, keyring or environment is wrong
     │   └── JournalError
     ├── Rejected ............ 11  the service refused the request
+    ├── Incomplete .......... 14  a batch has ended, but not every row was placed
     └── Interrupted ......... 130 Ctrl-C or SIGTERM
 
 Owners raise these; only `cli.main` turns them into text and an exit code.
@@ -42,6 +43,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 9
     CONFIG = 10
     REJECTED = 11
+    INCOMPLETE = 14
     INTERRUPTED = 130
 
 
@@ -57,7 +59,7 @@ class EvocallError(Exception):
     """Anything that ends a command; the message says what happened, the hint what to do next.
 
     `code` is the machine's word for it in JSON. `said` holds the service's own words, which are shown as data.
-    `call` is the call that the error is about, once there is one.
+    `call` is the call that the error is about, once there is one, and `summary` what a batch has to say besides.
     """
 
     exit_code = ExitCode.INTERNAL
@@ -79,6 +81,7 @@ class EvocallError(Exception):
         self.said = said
         self.fields = tuple(fields)
         self.call: Call | None = None
+        self.summary: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -174,6 +177,13 @@ class Rejected(EvocallError):
 
     exit_code = ExitCode.REJECTED
     code = "rejected"
+
+
+class Incomplete(EvocallError):
+    """A batch has ended, but not every row of it was placed."""
+
+    exit_code = ExitCode.INCOMPLETE
+    code = "incomplete"
 
 
 class Interrupted(EvocallError):

@@ -6,7 +6,6 @@ row is gone, `sending` counts as unknown and `waiting` as not placed. No secret 
 """
 
 import json
-import os
 import sqlite3
 import threading
 from collections import deque
@@ -17,55 +16,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from evocall import schema
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown
-from evocall.lease import Lease, exclusive, is_alive
-from evocall.model import Answer, Call, Earlier, Outcome, Plan, Record
+from evocall.lease import Lease, is_alive
+from evocall.model import Answer, Call, Campaign, Earlier, Outcome, Plan, Record
 
 Result = TypeVar("Result")
 
-BUSY_SECONDS = 30.0
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
 SENDING, WAITING = "sending", "waiting"
 OPEN = f"('{SENDING}', '{WAITING}')"
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O or U to misread
-MIGRATIONS = (
-    """
-    CREATE TABLE calls (
-        id BIGINT PRIMARY KEY,
-        state TEXT NOT NULL,
-        holder TEXT NOT NULL,
-        profile TEXT NOT NULL,
-        base_url TEXT NOT NULL,
-        username TEXT,
-        number TEXT NOT NULL,
-        flow TEXT NOT NULL,
-        caller_id TEXT,
-        once_key TEXT,
-        campaign TEXT,
-        attempt BIGINT NOT NULL,
-        requested_at BIGINT NOT NULL,
-        duration_ms BIGINT,
-        http_status BIGINT,
-        session_id TEXT,
-        response TEXT,
-        error TEXT
-    );
-    CREATE INDEX calls_by_key ON calls (profile, once_key) WHERE once_key IS NOT NULL;
-    CREATE INDEX calls_by_number ON calls (number, requested_at);
-    CREATE INDEX calls_by_time ON calls (profile, requested_at);
-    CREATE INDEX calls_by_campaign ON calls (campaign, id) WHERE campaign IS NOT NULL;
-    CREATE INDEX calls_open ON calls (state) WHERE state IN ('sending', 'waiting')
-    """,
-    """
-    CREATE TABLE campaigns (
-        name TEXT PRIMARY KEY,
-        profile TEXT NOT NULL,
-        flow TEXT,
-        caller_id TEXT,
-        begun_at BIGINT NOT NULL
-    )
-    """,
-)
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
 )
@@ -132,7 +93,7 @@ class Journal:
         self._lock = threading.Lock()
         self._jobs: deque[_Job[Any]] = deque()
         with self._guarded():
-            self._connection = _opened(path)
+            self._connection = schema.opened(path)
 
     def __enter__(self) -> Self:
         return self
@@ -240,6 +201,45 @@ class Journal:
             cursor = self._connection.execute(f"SELECT {COLUMNS} FROM calls{where} ORDER BY id DESC{limit}", values)  # noqa: S608
             yield from map(_record, cursor)
 
+    def begin_campaign(self, campaign: Campaign, now: datetime) -> None:
+        """Write down what the campaign's name stands for, unless it stands for something already."""
+        values = (campaign.name, campaign.profile, campaign.flow, campaign.caller_id, _milliseconds(now))
+        self._together(
+            lambda cursor: cursor.execute(
+                "INSERT INTO campaigns (name, profile, flow, caller_id, begun_at) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (name) DO NOTHING",
+                values,
+            )
+        )
+
+    def campaign(self, name: str) -> Campaign | None:
+        """What the campaign of that name was begun as; None for one that was not."""
+        with self._lock, self._guarded():
+            row = self._connection.execute(
+                "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ?", (name,)
+            ).fetchone()
+        return Campaign(*row) if row else None
+
+    def campaign_keys(self, name: str) -> Iterator[tuple[str, Outcome]]:
+        """The rows of a campaign that were placed, or may have been; millions are read one by one."""
+        self._together(self._bury_the_dead)
+        with self._guarded():
+            cursor = self._connection.execute(
+                "SELECT once_key, state FROM calls WHERE campaign = ? AND state <> ?", (name, Outcome.NOT_PLACED.value)
+            )
+            for key, state in cursor:
+                yield key, Outcome.UNKNOWN if state in {SENDING, WAITING} else Outcome(state)
+
+    def campaign_call(self, profile: str, key: Key) -> Record | None:
+        """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
+        with self._lock, self._guarded():
+            row = self._connection.execute(
+                f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
+                "ORDER BY CASE state WHEN 'placed' THEN 0 WHEN 'not_placed' THEN 2 ELSE 1 END, id DESC LIMIT 1",
+                (profile, key.once, key.campaign or ""),
+            ).fetchone()
+        return _record(row) if row else None
+
     def purge(self, before: datetime) -> int:
         """Delete the calls requested before that moment, their once-keys with them; returns how many."""
 
@@ -331,55 +331,7 @@ class Journal:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise _trouble(self.path, error) from error
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the file that it finds.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-        if _version(connection) != len(MIGRATIONS):
-            with exclusive(path.with_name("journal.lock")):
-                connection.execute("PRAGMA journal_mode = WAL")
-                _migrate(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
-    return int(connection.execute("SELECT version FROM schema_version").fetchone()[0]) if known else 0
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to this version's schema, all steps or none."""
-    version = _version(connection)
-    if version > len(MIGRATIONS):
-        raise JournalError(
-            f"The journal {path} was written by a newer evocall (schema {version}; this one knows {len(MIGRATIONS)}).",
-            hint="Use the newer evocall; nothing was dialled.",
-            code="journal_newer",
-        )
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if version == 0:
-            connection.execute("CREATE TABLE schema_version (version BIGINT NOT NULL)")
-            connection.execute("INSERT INTO schema_version (version) VALUES (0)")
-        for step in MIGRATIONS[version:]:
-            for statement in step.split(";"):
-                connection.execute(statement)
-        connection.execute("UPDATE schema_version SET version = ?", (len(MIGRATIONS),))
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
+            raise schema.trouble(self.path, error) from error
 
 
 def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
@@ -429,6 +381,13 @@ def _requested(cursor: sqlite3.Cursor, plan: Plan, now: datetime, condition: str
 
 
 def _record(row: Sequence[Any]) -> Record:
+    try:
+        return _read(row)
+    except (ValueError, OverflowError) as error:
+        raise JournalError("The journal has a damaged row.", hint="Move the journal away.") from error
+
+
+def _read(row: Sequence[Any]) -> Record:
     values = dict(zip(COLUMNS.split(", "), row, strict=True))
     open_row = values["state"] in {SENDING, WAITING}
     call = Call(
@@ -469,20 +428,3 @@ def _milliseconds(moment: datetime) -> int:
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _trouble(path: Path, error: Exception) -> JournalError:
-    """What to do depends on what is wrong; in every case nothing is dialled."""
-    hints = {
-        "full": "Make room on the disk.",
-        "readonly": "The directory must be writable; EVOCALL_HOME can name another one.",
-        "malformed": f"Move it away (mv {path} {path}.damaged): its once-keys and unknown calls are then forgotten.",
-        "locked": "Another process keeps it locked; try again.",
-    }
-    text = str(error)
-    marks = {"full": "full", "readonly": "readonly", "malformed": "malformed", "not a database": "malformed"}
-    marks |= {"locked": "locked", "unable to open": "readonly", "Read-only": "readonly", "Permission": "readonly"}
-    kind = next((kind for mark, kind in marks.items() if mark in text), None)
-    return JournalError(
-        f"The journal {path} cannot be used: {text}. Without it nothing is dialled.", hint=hints.get(kind or "")
-    )

@@ -211,6 +211,16 @@ class Earlier:
 
 
 @dataclass(frozen=True)
+class Campaign:
+    """What a campaign's name stands for, from its first call on; flow and caller ID are those of rows without one."""
+
+    name: str
+    profile: str
+    flow: str | None
+    caller_id: str | None
+
+
+@dataclass(frozen=True)
 class Record:
     """A call as the journal keeps it, with what is not shown in a receipt. `duration_ms` is that of the last POST."""
 

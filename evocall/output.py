@@ -9,12 +9,15 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from evocall.errors import EvocallError, ExitCode
 from evocall.model import Call, Number, Outcome, Plan
+
+if TYPE_CHECKING:
+    from evocall import progress
 
 SCHEMA = 1
 STYLES = {
@@ -76,6 +79,23 @@ class Screen:
         if not self.quiet:
             _write(sys.stderr, f"evocall: {clean(text)}\n")
 
+    def problem(self, text: str) -> None:
+        """An error that does not end the command, such as a bad row; said also when quiet."""
+        _write(sys.stderr, f"evocall: {clean(text)}\n")
+
+    def preview(self, lines: Sequence[Line]) -> None:
+        """Pairs of label and text about what will be done, on stderr."""
+        if not self.quiet:
+            _lines(sys.stderr, lines, "bold")
+
+    def progress(self, total: int) -> "progress.Progress":
+        """What shows how far a campaign is: a bar on a terminal, a line every 30 s elsewhere, nothing when quiet."""
+        from evocall import progress
+
+        if self.quiet:
+            return progress.Silent()
+        return progress.Bar(total) if _is_terminal(sys.stderr) else progress.Lines(total, self.note)
+
     def failure(self, error: EvocallError, *, calling: bool) -> None:
         """An error, on stderr for people and, with `--json`, also as the document on stdout.
 
@@ -84,7 +104,7 @@ class Screen:
         _lines(sys.stderr, failure_lines(error), "bold red", lead=f"evocall: {_heading(error)}")
         if self.as_json:
             call = error.call or (Call(Outcome.NOT_PLACED) if calling else None)
-            document = call_document(call) if call else {"schema": SCHEMA}
+            document = call_document(call) if call else error.summary or {"schema": SCHEMA}
             self.document({**document, "error": error.document()})
 
 
@@ -180,7 +200,7 @@ def _heading(error: EvocallError) -> str:
     return f"unknown: {error}" if unknown else str(error)
 
 
-def _lines(stream: TextIO, lines: Sequence[Line], style: str, lead: str | None = None) -> None:
+def _lines(stream: TextIO | None, lines: Sequence[Line], style: str, lead: str | None = None) -> None:
     """Labels in a column and their texts; the lead line, or else the first label, in the style on a terminal."""
     width = max((len(label) for label, _ in lines if label != "hint:"), default=0)
     rows = [] if lead is None else [(clean(lead), "")]
@@ -196,17 +216,19 @@ def _lines(stream: TextIO, lines: Sequence[Line], style: str, lead: str | None =
         console.print(Text.assemble((label, style if n == 0 else "dim"), " ", text), soft_wrap=True)
 
 
-def _write(stream: TextIO, text: str) -> None:
-    """Write and flush; a reader that has gone away must not turn a placed call into a failure."""
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write and flush; a full disk or a reader that has gone away must not turn a placed call into a failure."""
+    if stream is None:
+        return
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _no_color() -> bool:

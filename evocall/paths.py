@@ -1,7 +1,9 @@
 """Where the profile file and the journal live."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import platformdirs
 
@@ -10,12 +12,17 @@ from evocall.errors import ConfigError
 
 def config_file() -> Path:
     """`config.toml` in the user's config directory, or in `$EVOCALL_HOME`."""
-    return (_home() or platformdirs.user_config_path("evocall")) / "config.toml"
+    return (_home() or _usual(platformdirs.user_config_path)) / "config.toml"
 
 
 def journal_file(*, sandbox: bool = False) -> Path:
     """`journal.db` in the user's state directory, or in `$EVOCALL_HOME`; rehearsals have a file of their own."""
-    return (_home() or platformdirs.user_state_path("evocall")) / ("sandbox.db" if sandbox else "journal.db")
+    return (_home() or _usual(platformdirs.user_state_path)) / ("sandbox.db" if sandbox else "journal.db")
+
+
+def pace_file(profile: str) -> Path:
+    """The file through which all processes of a profile share one pace, beside the journal."""
+    return journal_file().parent / "pace" / quote(profile, safe="")
 
 
 def beside(directory: Path | None, written: str, *, code: str) -> Path:
@@ -27,6 +34,15 @@ def beside(directory: Path | None, written: str, *, code: str) -> Path:
         return (directory or Path()) / Path(written).expanduser()
     except RuntimeError:
         raise ConfigError(f"{written!r} is in the home of somebody who does not exist here.", code=code) from None
+
+
+def _usual(place: Callable[[str], Path]) -> Path:
+    try:
+        return place("evocall")
+    except RuntimeError:
+        raise ConfigError(
+            "This user has no home directory.", hint="Set EVOCALL_HOME to a directory for profile file and journal."
+        ) from None
 
 
 def _home() -> Path | None:

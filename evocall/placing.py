@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from evocall import guard
-from evocall.errors import EvocallError, Interrupted, JournalError
+from evocall.errors import Interrupted, JournalError, Refused
 from evocall.journal import Journal, Key, Reserved
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
 
@@ -32,11 +32,12 @@ class Sender(Protocol):
 
 @dataclass(frozen=True)
 class Clock:
-    """The time that placing lives in; `monotonic` counts seconds and never jumps."""
+    """The time that placing lives in; `monotonic` counts seconds and never jumps, `pause` precedes a new attempt."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    pause: Callable[[float], None] = time.sleep
 
 
 CLOCK = Clock()
@@ -44,17 +45,40 @@ CLOCK = Clock()
 
 @dataclass(frozen=True)
 class Terms:
-    """How a call may be placed: once for a key, again in spite of an unknown one or a cap, by which login."""
+    """How a call may be placed: once for a key, again in spite of an unknown one or a cap, by which login.
+
+    `patience` is the longest wait, in seconds, that the service may ask for.
+    """
 
     once: str | None = None
     again: bool = False
     username: str | None = None
     campaign: str | None = None
+    patience: float = PATIENCE
 
     @property
     def key(self) -> Key:
         """What the call is once for."""
         return Key(self.once, self.campaign)
+
+
+@dataclass
+class Witness:
+    """What is known of a call at this moment, for whoever interrupts its placing; None before it is reserved."""
+
+    call: Call | None = None
+
+    def interrupted(self) -> Interrupted:
+        """The error for an interruption now. After the reservation nobody may say that no call was placed."""
+        if self.call is None:
+            return Interrupted("interrupted before the request was sent: no call was placed.")
+        if self.call.outcome is Outcome.UNKNOWN:
+            what = "while the call was being placed, so it may have been"
+        else:
+            what = f"when the call was {self.call.outcome.replace('_', ' ')}"
+        error = Interrupted(f"interrupted {what}.", hint="evocall history shows what is known of it.")
+        error.call = self.call
+        return error
 
 
 def place(
@@ -65,21 +89,21 @@ def place(
     *,
     tell: Callable[[str], None],
     clock: Clock = CLOCK,
+    witness: Witness | None = None,
 ) -> Call:
     """Place the call, or return the earlier one that its once-key stands for (outcome `already_placed`).
 
     Raises the EvocallError that says why it was not placed, or why that is not known; the error carries the call.
-    `tell` hears, a sentence at a time, what is being waited for.
+    `tell` hears, a sentence at a time, what is being waited for, and `witness` has seen what is known at any moment.
     """
+    witness = witness or Witness()
     run = _Run(plan, service, journal, terms, tell, clock)
     found = run.reserved()
     if isinstance(found, Call):
         return replace(found, outcome=Outcome.ALREADY_PLACED)
-    try:
-        answer, duration = run.sent(found)
-        call = run.resolved(found, answer, duration)
-    except KeyboardInterrupt:
-        raise run.interrupted() from None
+    witness.call = _call(plan, Outcome.UNKNOWN)
+    answer, duration = run.sent(found)
+    call = witness.call = run.resolved(found, answer, duration)
     if answer.error is not None:
         answer.error.call = call
         raise answer.error
@@ -137,30 +161,21 @@ class _Run:
             start = self.clock.monotonic()
             answer = self.service.place(self.plan.request)
             duration = timedelta(seconds=self.clock.monotonic() - start)
-            wait = _wait(answer, attempt)
+            wait = _wait(answer, attempt, self.terms.patience)
             if wait is None:
                 return answer, duration
-            self.journal.wait(reserved, answer)
-            self.tell(f"{answer.error} Trying again in {wait:g} s.")
             try:
-                self.clock.sleep(wait)
+                self.journal.wait(reserved, answer)
+                self.tell(f"{answer.error} Trying again in {wait:g} s.")
+                self.clock.pause(wait)
                 guard.refuse_hours(self.plan.number, self.plan.hours, self.clock.now())
             except KeyboardInterrupt:
                 stopped = Interrupted("interrupted between two attempts: no call was placed.")
                 return replace(answer, error=stopped), duration
-            except EvocallError as error:
+            except Refused as error:
                 return replace(answer, error=error), duration
             attempt += 1
             self.journal.resume(reserved, attempt, self.clock.now())
-
-    def interrupted(self) -> Interrupted:
-        """The error for an interruption so close to the answer that it is not known whether there was one."""
-        error = Interrupted(
-            "interrupted while the call was being placed, so it may have been.",
-            hint="evocall history shows what is known; look whether the phone rang before you dial again.",
-        )
-        error.call = _call(self.plan, Outcome.UNKNOWN)
-        return error
 
     def resolved(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Call:
         """The call as recorded. When it cannot be recorded any more, the journal keeps it as unknown, and we say so."""
@@ -185,12 +200,12 @@ def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call |
     return decide
 
 
-def _wait(answer: Answer, attempt: int) -> float | None:
+def _wait(answer: Answer, attempt: int, patience: float) -> float | None:
     """Seconds until the next attempt; None when there must be none."""
     if not answer.resend or attempt == ATTEMPTS:
         return None
     wait = BACKOFF[attempt - 1] if answer.retry_after is None else answer.retry_after
-    return wait if wait <= PATIENCE else None
+    return wait if wait <= patience else None
 
 
 def _call(plan: Plan, outcome: Outcome) -> Call:

@@ -38,7 +38,7 @@ class Planner:
         """
         try:
             callee = self.callee(number)
-            chosen = flow_of(self.profile, flow)
+            chosen = self.flow(flow)
             caller = self.caller(caller_id)
             if caller is not None and caller.e164 == callee.e164:
                 raise UsageError(
@@ -60,6 +60,20 @@ class Planner:
         return callee
 
     @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
+    def flow(self, flow: str | None) -> Flow:
+        """The flow to run: an alias of the profile, else what was typed, a name or an ID (with or without `id:`)."""
+        wanted = flow or self.profile.flow
+        if wanted is None or wanted in {"", "id:"}:
+            raise UsageError(
+                "No flow was named.",
+                hint=f"Add --flow, or set one for good: evocall profile set flow NAME --profile {self.profile.name}",
+                code="no_flow",
+            )
+        if wanted in self.profile.flows:
+            return Flow(self.profile.flows[wanted].removeprefix("id:"), wanted)
+        return Flow(wanted.removeprefix("id:"))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
     def caller(self, caller_id: str | None) -> Number | None:
         """The caller ID, checked as strictly as the callee; None lets the service pick one."""
         text = caller_id or self.profile.caller_id
@@ -72,20 +86,6 @@ class Planner:
             error.message = f"Caller ID: {error.message}"
             raise
         return caller
-
-
-def flow_of(profile: Profile, flow: str | None) -> Flow:
-    """The flow to run: an alias of the profile, else what was typed, be it a name or an ID (with or without `id:`)."""
-    wanted = flow or profile.flow
-    if wanted is None or wanted in {"", "id:"}:
-        raise UsageError(
-            "No flow was named.",
-            hint=f"Add --flow, or set one for good: evocall profile set flow NAME --profile {profile.name}",
-            code="no_flow",
-        )
-    if wanted in profile.flows:
-        return Flow(profile.flows[wanted].removeprefix("id:"), wanted)
-    return Flow(wanted.removeprefix("id:"))
 
 
 def hours_of(profile: Profile, between: str | None) -> Hours | None:

@@ -260,8 +260,14 @@ def _text(path: Path) -> str | None:
             return file.read()
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise ConfigError(
+            f"{path.parent} is not a directory.", hint="Check EVOCALL_HOME.", code="profile_file"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", code="profile_file") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}.", hint="Make it readable text, or move it away.", code="profile_file"
+        ) from error
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:

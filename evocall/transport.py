@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from evocall.flight import Flight
 
 LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
+LONGEST_IDLE = 3.0  # seconds; a server closes idle connections when it likes, and a request may just miss that
 NO_CERTIFICATES = {"NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "PEM_LIB"}
 
 
@@ -178,6 +180,7 @@ class Wire:
         self._times = (connect_timeout, timeout)
         self._trace = trace
         self._session = _session(self._base, headers, cookies=cookies)
+        self._last_used = time.monotonic()
 
     def exchange(
         self, method: str, path: str, *, body: bytes | None = None, params: Mapping[str, str] | None = None
@@ -188,6 +191,8 @@ class Wire:
             request = self._session.prepare_request(asked)
         except requests.RequestException as error:
             raise NotSent("bad_address", str(error), passing=False) from error
+        if time.monotonic() - self._last_used > LONGEST_IDLE:
+            self._session.close()
         flight = _thread.flight = Flight(self._times[1])
         reply = None
         try:
@@ -201,6 +206,7 @@ class Wire:
         finally:
             flight.end()
             _thread.flight = None
+            self._last_used = time.monotonic()
             if self._trace:
                 self._trace(request, reply)
         return reply

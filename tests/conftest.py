@@ -1,6 +1,7 @@
 """The command line, a home of its own, a real sandbox, and a keyring in memory."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -59,8 +60,11 @@ def evocall(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
     def run(*arguments: str) -> Result:
         capfd.readouterr()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         with pytest.raises(SystemExit) as left:
             cli.main(list(arguments))
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         captured = capfd.readouterr()
         return Result(int(left.value.code or 0), captured.out, captured.err)
 

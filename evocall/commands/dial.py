@@ -22,15 +22,9 @@ def dial(
     ] = False,
     between: options.BetweenOption = None,
     allow: options.AllowOption = None,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait this long for the service's answer")
-    ] = None,
-    connect_timeout: Annotated[
-        float | None, typer.Option("--connect-timeout", metavar="SECONDS", help="Wait this long for a connection")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Check everything, show the request, send nothing")
-    ] = False,
+    timeout: options.TimeoutOption = None,
+    connect_timeout: options.ConnectTimeoutOption = None,
+    dry_run: options.DryRunOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -43,21 +37,24 @@ def dial(
 
       evocall dial '(814) 555-0100' --region US --flow alert --dry-run
     """
-    from evocall import paths, placing
+    from evocall import paths, placing, signals
     from evocall.commands.target import target
     from evocall.journal import Journal
     from evocall.output import Screen
     from evocall.planning import Planner
 
     screen = Screen(as_json=json, quiet=quiet)
-    with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:
-        planner = Planner(there.profile, region=region, between=between, allow=allow or ())
-        plan = planner.plan(number, flow=flow, caller_id=caller_id)
-        terms = placing.Terms(once, again=again, username=there.profile.username)
-        journal_file = paths.journal_file(sandbox=sandbox)
-        if dry_run:
-            call = placing.rehearse(plan, journal_file, terms)
-        else:
-            with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
-                call = placing.place(plan, service, journal, terms, tell=screen.note)
+    witness = placing.Witness()
+    with signals.reported(witness.interrupted):
+        with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:
+            planner = Planner(there.profile, region=region, between=between, allow=allow or ())
+            plan = planner.plan(number, flow=flow, caller_id=caller_id)
+            terms = placing.Terms(once, again=again, username=there.profile.username)
+            journal_file = paths.journal_file(sandbox=sandbox)
+            if dry_run:
+                call = placing.rehearse(plan, journal_file, terms)
+            else:
+                with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
+                    call = placing.place(plan, service, journal, terms, tell=screen.note, witness=witness)
+        signals.ignore()
     screen.call(call, plan, there.profile.username)

@@ -107,6 +107,15 @@ BetweenOption = Annotated[
     str | None,
     typer.Option("--between", metavar="HH:MM-HH:MM", help="Only when it is between these hours where the callee is"),
 ]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait this long for the service's answer")
+]
+ConnectTimeoutOption = Annotated[
+    float | None, typer.Option("--connect-timeout", metavar="SECONDS", help="Wait this long for a connection")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Check everything, show what would be sent, send nothing")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show request and response, without secrets")]

@@ -1,0 +1,77 @@
+"""The file of results: a line for each row of a campaign, written whole or not at all, never over an existing file."""
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from evocall.errors import EvocallError, UsageError
+from evocall.model import Call
+from evocall.rows import Row, Table
+
+COLUMNS = ("outcome", "call", "session_id", "requested_at", "http_status", "error_code", "error")
+Fate = tuple[str, Call | None, EvocallError | None]
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise UsageError for a file that is there already, or whose ending names no format."""
+    if path.suffix.lower() not in {".csv", ".jsonl"}:
+        raise UsageError(f"{path} should end in .csv or .jsonl.", code="results")
+    if path.exists():
+        raise UsageError(f"{path} exists already, and results are never written over a file.", code="results")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is not a directory.", code="results")
+
+
+def write(path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
+    """Write all rows with what became of them. Raises UsageError when the file cannot be written."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            _lines(file, path, table, fate)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", code="results") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _lines(file: TextIO, path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
+    if path.suffix.lower() == ".jsonl":
+        for row, values in _judged(table, fate):
+            fields = dict(zip(table.columns, row.cells, strict=False))
+            file.write(json.dumps(fields | _named(table, values)) + "\n")
+        return
+    writer = csv.writer(file)
+    writer.writerow([*table.columns, *_named(table, dict.fromkeys(COLUMNS))])
+    width = len(table.columns)
+    for row, values in _judged(table, fate):
+        writer.writerow([*row.cells[:width], *("" if values[name] is None else values[name] for name in COLUMNS)])
+
+
+def _judged(table: Table, fate: Callable[[Row], Fate]) -> Iterator[tuple[Row, dict[str, Any]]]:
+    for row in table:
+        outcome, call, error = fate(row)
+        failure = error.document() if error else (call.error or {}) if call else {}
+        values = {
+            "outcome": outcome,
+            "call": call and call.id,
+            "session_id": call and call.session_id,
+            "requested_at": call and call.requested_at and call.requested_at.isoformat(timespec="milliseconds"),
+            "http_status": call and call.http_status,
+            "error_code": failure.get("code"),
+            "error": failure.get("message"),
+        }
+        yield row, values
+
+
+def _named(table: Table, values: dict[str, Any]) -> dict[str, Any]:
+    """The values under names that the table does not use itself."""
+    return {f"evocall_{name}" if name in table.columns else name: value for name, value in values.items()}

@@ -1,0 +1,808 @@
+"""Every call ever attempted is on disk before its first byte leaves, and what became of it is never forgotten."""
+
+import base64
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+
+from evocall import guard, placing
+from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected
+from evocall.journal import LONGEST_RESPONSE, Filter, Journal, Key, Reserved, call_id
+from evocall.schema import MIGRATIONS
+from evocall.model import Answer, Call, DialRequest, Flow, Guard, Hours, Number, NumberClass, Outcome, Plan, Profile
+
+NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+PLACED = Answer(Outcome.PLACED, 200, "6743a0b1c2d3e4f5a6b7c8d9", {"id": "6743a0b1c2d3e4f5a6b7c8d9"})
+REFUSED = Answer(Outcome.NOT_PLACED, 400, error=Rejected("The service refused the request (400)."))
+LOST = Answer(Outcome.UNKNOWN, 500, error=OutcomeUnknown("the service answered 500."))
+BUSY = Answer(Outcome.NOT_PLACED, 429, error=RateLimited("Fewer, please."), resend=True, retry_after=5.0)
+ANSWERS = {answer.outcome: answer for answer in (PLACED, REFUSED, LOST)}
+
+
+def plan_for(
+    flow: str = "f", number: str = "+18145550100", *, hours: Hours | None = None, **limits: int | None
+) -> Plan:
+    """A call that has passed every check."""
+    callee = Number(number, number, number, number, "US", NumberClass.FIXED, ("America/New_York",))
+    profile = Profile("default", "http://127.0.0.1:9", "ops@example.com", guard=Guard(**limits))
+    return Plan(callee, Flow(flow), None, profile, hours)
+
+
+def reserve(
+    journal: Journal, once: str | None = None, *, plan: Plan | None = None, again: bool = False, now: datetime = NOW
+) -> Reserved | Call | None:
+    """What placing does first."""
+    plan = plan or plan_for()
+    return journal.reserve(
+        plan,
+        lambda earlier: guard.may_dial(plan.number, plan.profile.guard, earlier, once=once, again=again),
+        key=Key(once),
+        username="ops@example.com",
+        now=now,
+        hold_back=guard.HOLD_BACK,
+    )
+
+
+def crash(journal: Journal) -> None:
+    """End the journal as the end of its process would: nothing resolved, and the kernel drops the lock."""
+    journal._connection.close()
+    if journal._lease is not None:
+        os.close(journal._lease._file)
+
+
+def raw_states(path: Path) -> list[str]:
+    """The states as they are on disk for everybody else, oldest first."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [state for (state,) in connection.execute("SELECT state FROM calls ORDER BY id")]
+
+
+def outcomes(path: Path) -> list[str]:
+    """The outcomes that the history shows, oldest first."""
+    with Journal(path) as journal:
+        return [str(record.call.outcome) for record in journal.calls()][::-1]
+
+
+@pytest.fixture
+def path(home: Path) -> Path:
+    return home / "evocall" / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    with Journal(path) as journal:
+        yield journal
+
+
+class Service:
+    """Answers with what it was given, in turn; `watch` sees each request at the moment when it would leave."""
+
+    def __init__(self, *answers: Answer, watch: Callable[[], None] = lambda: None) -> None:
+        self.answers, self.watch, self.asked = list(answers), watch, 0
+
+    def place(self, request: DialRequest) -> Answer:
+        self.watch()
+        self.asked += 1
+        return self.answers.pop(0)
+
+
+class Watch:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def clock(self) -> placing.Clock:
+        return placing.Clock(now=lambda: self.now, sleep=self.sleep)
+
+
+def place(
+    journal: Journal, service: Service, *, plan: Plan | None = None, once: str | None = None, watch: Watch | None = None
+) -> Call:
+    """One call, by the only way there is."""
+    terms = placing.Terms(once, username="ops@example.com")
+    clock = watch.clock() if watch else placing.CLOCK
+    return placing.place(plan or plan_for(), service, journal, terms, tell=lambda _: None, clock=clock)
+
+
+def test_a_call_is_committed_before_the_request_leaves_and_resolved_after(journal, path):
+    """Another connection sees the row while the request is on its way, so a power cut would leave it there."""
+    seen = []
+    service = Service(PLACED, watch=lambda: seen.append(raw_states(path)))
+    place(journal, service)
+    assert (seen, raw_states(path)) == ([["sending"]], ["placed"])
+
+
+def test_each_attempt_is_on_disk_before_it_is_made(journal, path):
+    """Between two attempts the row waits, and the second one is as committed as the first."""
+    seen = []
+    service = Service(BUSY, PLACED, watch=lambda: seen.append(raw_states(path)))
+    clock = placing.Clock(sleep=lambda _: seen.append(raw_states(path)))
+    placing.place(plan_for(), service, journal, placing.Terms(), tell=lambda _: None, clock=clock)
+    assert seen == [["sending"], ["waiting"], ["sending"]]
+    [record] = journal.calls()
+    assert (record.call.outcome, record.attempt) == ("placed", 2)
+
+
+@contextmanager
+def dial_at(answer: bytes, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A dial in a process of its own whose request has left, and has been given this much of an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("EVOCALL_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
+        monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
+        command = [sys.executable, "-m", "evocall", "dial", "+18145550100", "--flow", "f", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                connection, _ = server.accept()
+                with connection:
+                    assert connection.recv(1) == b"P"
+                    connection.sendall(answer)
+                    yield process
+            finally:
+                process.kill()
+
+
+def test_a_dial_that_is_killed_while_the_request_is_on_its_way_is_unknown(path, monkeypatch, evocall):
+    """The row was there with the first byte, its key is held back, and the history says why."""
+    with dial_at(b"", monkeypatch, "--once", "k") as process:
+        assert raw_states(path) == ["sending"]
+        assert outcomes(path) == ["unknown"]
+        process.kill()
+        process.wait()
+    [call] = json.loads(evocall("history", "--outcome", "unknown", "--json").out)
+    assert (call["outcome"], call["error"]["code"]) == ("unknown", "died")
+    again = evocall("dial", "+18145550100", "--flow", "f", "--once", "k", "--json")
+    assert (again.code, json.loads(again.out)["error"]["code"]) == (9, "held_back")
+    assert raw_states(path) == ["unknown"]
+
+
+def test_a_dial_that_is_killed_between_two_attempts_was_not_placed(path, monkeypatch):
+    """Its key may be used by the next run."""
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 50\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with dial_at(busy, monkeypatch, "--once", "k") as process:
+        assert "Trying again in 50 s" in process.stderr.readline()
+        process.kill()
+        process.wait()
+    with Journal(path) as journal:
+        assert isinstance(reserve(journal, "k"), Reserved)
+    assert outcomes(path) == ["not_placed", "unknown"]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PLACED, Outcome.NOT_PLACED, Outcome.UNKNOWN])
+def test_what_is_resolved_is_remembered_whole(path, outcome):
+    """Every field of the call, after the journal was closed and opened again."""
+    answer = ANSWERS[outcome]
+    with Journal(path) as journal:
+        record = journal.resolve(reserve(journal, "k"), answer, timedelta(milliseconds=1234))
+    expected = Call(
+        outcome,
+        number="+18145550100",
+        flow="f",
+        caller_id=None,
+        profile="default",
+        base_url="http://127.0.0.1:9",
+        requested_at=NOW,
+        http_status=answer.status,
+        session_id=answer.session_id,
+        response=answer.response,
+        error=answer.error and answer.error.document(),
+        id="0001",
+    )
+    with Journal(path) as journal:
+        [kept] = journal.calls()
+    assert kept == record
+    assert expected == kept.call
+    assert (kept.username, kept.once_key, kept.attempt, kept.duration_ms) == ("ops@example.com", "k", 1, 1234)
+
+
+def test_an_answer_that_took_no_measurable_time_is_recorded(journal):
+    """Coarse clocks tick every 15 ms, and a refused connection is faster than that."""
+    record = journal.resolve(reserve(journal), REFUSED, timedelta(0))
+    assert (record.call.outcome, record.duration_ms) == ("not_placed", 0)
+
+
+@pytest.mark.parametrize(
+    ("session", "response"),
+    [
+        ("\ud800", {"id": "\ud800"}),
+        ("a\x00b", {"id": "a\x00b"}),
+        ("1", {"id": "1", "rate": float("inf")}),
+        ("1", ["it", {"is": None}]),
+        ("1", "text"),
+        ("1", "a lone \ud800"),
+        (None, 10**400),
+    ],
+)
+def test_a_placed_call_is_recorded_whatever_the_service_sent(journal, session, response):
+    """An odd answer must not turn a call that rings into one whose outcome nobody knows."""
+    call = place(journal, Service(Answer(Outcome.PLACED, 200, session, response)), once="k")
+    assert (call.outcome, call.response) == ("placed", response)
+    assert place(journal, Service(), once="k").outcome == "already_placed"
+
+
+def test_a_huge_answer_is_cut_and_the_call_is_placed_all_the_same(journal, path):
+    huge = {"id": "1", "log": "x" * (2 * LONGEST_RESPONSE)}
+    place(journal, Service(Answer(Outcome.PLACED, 200, "1", huge)))
+    [record] = journal.calls()
+    assert (record.call.outcome, record.call.session_id) == ("placed", "1")
+    assert path.stat().st_size + path.with_name("journal.db-wal").stat().st_size < 5 * LONGEST_RESPONSE
+
+
+@pytest.mark.parametrize("sign_in", ["basic", "cookies"])
+def test_no_secret_and_no_header_is_in_any_file(evocall, signed_in, config, home, path, sign_in):
+    """Whatever the calls came to; the journal is held open, so that its write-ahead log is searched as well."""
+    config(f'[profiles.a]\nsign_in = "{sign_in}"\n')
+    with Journal(path):
+        for ending in ("100", "140", "141", "151", "163"):
+            evocall("dial", f"+18145550{ending}", "--verbose", "--once", ending)
+        files = {file: file.read_bytes() for file in home.rglob("*") if file.is_file()}
+    names = {file.name for file in files}
+    assert {"journal.db", "journal.db-wal"} <= names
+    kept = b"\n".join(files.values())
+    assert b"+18145550151" in kept
+    login = f"{signed_in.manager.username}:{signed_in.manager.password}"
+    secrets = [signed_in.manager.password, base64.b64encode(login.encode()).decode(), "ss-id", "ss-pid"]
+    secrets += ["Authorization", "User-Agent", "X-Powered-By", "Set-Cookie"]
+    secrets += [base64.b64encode(signed_in.manager.password.encode()).decode().rstrip("=")]
+    assert [secret for secret in secrets if secret.lower().encode() in kept.lower()] == []
+
+
+def modes(path: Path) -> dict[str, str]:
+    """The permissions of the state directory and of all that is in it."""
+    return {
+        str(entry.relative_to(path.parent)): f"{stat.S_IMODE(entry.stat().st_mode):o}"
+        for entry in (path.parent, *path.parent.rglob("*"))
+    }
+
+
+def test_only_the_owner_can_read_the_journal(path):
+    """Also under a umask that lets everybody read, and while the write-ahead log is there."""
+    before = os.umask(0)
+    try:
+        with Journal(path) as journal:
+            reserve(journal)
+            found = modes(path)
+    finally:
+        os.umask(before)
+    assert {found.pop("."), found.pop("running")} == {"700"}
+    assert {"journal.db", "journal.db-wal", "journal.db-shm"} <= set(found)
+    assert set(found.values()) == {"600"}
+
+
+def test_a_journal_that_others_could_read_is_narrowed(path):
+    with Journal(path) as journal:
+        reserve(journal)
+    path.chmod(0o644)
+    with Journal(path) as journal:
+        reserve(journal, "k")
+        assert [modes(path)[name] for name in ("journal.db", "journal.db-wal")] == ["600", "600"]
+
+
+def test_a_state_directory_that_others_could_read_is_narrowed(path):
+    """The names of files, and files yet to come, are nobody else's business."""
+    path.parent.mkdir()
+    path.parent.chmod(0o755)
+    with Journal(path):
+        assert modes(path)["."] == "700"
+
+
+def test_a_log_that_a_crash_left_readable_is_narrowed(path):
+    """The write-ahead log holds the latest calls, as the journal does."""
+    left = Journal(path)
+    reserve(left)
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        path.with_name(name).chmod(0o644)
+    with Journal(path) as journal:
+        reserve(journal, "k")
+        found = modes(path)
+    crash(left)
+    assert [found[name] for name in ("journal.db", "journal.db-wal", "journal.db-shm")] == ["600"] * 3
+
+
+def versions(path: Path) -> list[int]:
+    """The schema version that the file says it has."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [version for (version,) in connection.execute("SELECT version FROM schema_version")]
+
+
+def test_the_schema_version_is_recorded(journal, path):
+    assert versions(path) == [len(MIGRATIONS)]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_calls(path):
+    """Its used keys stay used after the upgrade."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(MIGRATIONS[0])
+        connection.execute("CREATE TABLE schema_version (version BIGINT NOT NULL)")
+        connection.execute("INSERT INTO schema_version (version) VALUES (1)")
+        connection.execute(
+            "INSERT INTO calls (id, state, holder, profile, base_url, number, flow, once_key, attempt, requested_at) "
+            "VALUES (7, 'placed', 'x', 'default', 'https://evovoice.io', '+18145550100', 'f', 'k', 1, 1777982400000)"
+        )
+    with Journal(path) as journal:
+        found = reserve(journal, "k")
+        assert (found.outcome, found.id, found.requested_at) == ("placed", "0007", NOW)
+        assert reserve(journal, "new") == Reserved(8)
+    assert versions(path) == [len(MIGRATIONS)]
+
+
+def test_a_journal_of_a_newer_version_is_refused_and_left_alone(evocall, signed_in, path):
+    """Nobody knows what its rows mean, so nothing is dialled."""
+    Journal(path).__exit__()
+    newer = len(MIGRATIONS) + 1
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE schema_version SET version = ?", (newer,))
+    result = evocall("dial", "+18145550100", "--json")
+    assert (result.code, json.loads(result.out)["error"]["code"]) == (10, "journal_newer")
+    assert f"{path} was written by a newer evocall (schema {newer}; this one knows {newer - 1})" in result.err
+    assert signed_in.dials() == []
+    assert versions(path) == [newer]
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is not a database, and long enough to be sure " * 40, b"SQLite format 3\0xx"]
+)
+def test_a_damaged_journal_stops_every_call(evocall, signed_in, path, content):
+    """The error says what the way out costs."""
+    path.parent.mkdir()
+    path.write_bytes(content)
+    result = evocall("dial", "+18145550100")
+    assert (result.code, signed_in.dials()) == (10, [])
+    assert str(path) in result.err
+    assert path.read_bytes() == content
+
+
+def test_a_journal_that_cannot_be_made_stops_every_call(evocall, signed_in, path):
+    path.mkdir(parents=True)
+    result = evocall("dial", "+18145550100")
+    assert (result.code, signed_in.dials()) == (10, [])
+    assert f"{path} cannot be used" in result.err
+    assert "Without it nothing is dialled." in result.err
+
+
+def test_a_journal_that_cannot_be_written_stops_the_call_before_it_leaves(journal):
+    """A row that is not on disk allows no request."""
+    journal._connection.execute("PRAGMA query_only = ON")
+    service = Service(PLACED)
+    with pytest.raises(JournalError):
+        place(journal, service)
+    assert service.asked == 0
+
+
+def test_a_call_whose_outcome_cannot_be_recorded_is_reported_and_stays_unknown(path):
+    """The phone rings, so the receipt says placed; the journal never says that it did not."""
+    journal = Journal(path)
+    service = Service(PLACED, watch=lambda: journal._connection.execute("PRAGMA query_only = ON") and None)
+    told: list[str] = []
+    call = placing.place(plan_for(), service, journal, placing.Terms(), tell=told.append)
+    crash(journal)
+    assert (call.outcome, call.session_id) == ("placed", PLACED.session_id)
+    assert "could not be recorded" in told[0]
+    assert outcomes(path) == ["unknown"]
+
+
+def test_a_refused_call_leaves_no_row(journal, path):
+    """What a guard refuses was not attempted."""
+    with pytest.raises(Refused):
+        reserve(journal, plan=plan_for(max_per_day=0))
+    assert raw_states(path) == []
+
+
+def test_looking_ahead_reserves_nothing(journal, path):
+    earlier = journal.earlier(plan_for(), key=Key("k"), now=NOW, hold_back=guard.HOLD_BACK)
+    assert (earlier.placed, earlier.in_flight, earlier.unknown) == (None, False, None)
+    assert raw_states(path) == []
+
+
+def test_a_living_process_is_not_declared_dead(journal, path):
+    """Its row stays open for as long as it lives, and its key cannot be had by anybody else."""
+    reserve(journal, "k")
+    with Journal(path) as other:
+        assert [reserve(other, "k") for _ in range(3)] == [None] * 3
+        assert reserve(other, "k", again=True) is None
+    assert raw_states(path) == ["sending"]
+
+
+def test_a_row_whose_process_is_gone_may_have_rung_if_it_was_being_sent(path):
+    """Two of one process: one was on its way, one waited for its second attempt."""
+    gone = Journal(path)
+    reserve(gone, "sent")
+    gone.wait(reserve(gone, "waited"), BUSY)
+    crash(gone)
+    with Journal(path) as journal:
+        with pytest.raises(OutcomeUnknown):
+            reserve(journal, "sent")
+        assert isinstance(reserve(journal, "sent", again=True), Reserved)
+        assert isinstance(reserve(journal, "waited"), Reserved)
+        assert [str(record.call.outcome) for record in journal.calls()][::-1][:2] == ["unknown", "not_placed"]
+
+
+def test_a_row_that_waited_and_was_sent_again_may_have_rung(path):
+    """The second attempt counts like the first."""
+    gone = Journal(path)
+    reserved = reserve(gone)
+    gone.wait(reserved, BUSY)
+    gone.resume(reserved, 2, NOW)
+    crash(gone)
+    assert outcomes(path) == ["unknown"]
+
+
+def test_whoever_was_taken_for_dead_does_not_dial_when_somebody_else_has(path):
+    """A cleaner of old files may remove the sign of life of a call that waits for its second attempt."""
+    first, second = Journal(path), Journal(path)
+    waiting = reserve(first, "k")
+    first.wait(waiting, BUSY)
+    shutil.rmtree(path.parent / "running")
+    second.resolve(reserve(second, "k"), PLACED, SECOND)
+    with first, second, pytest.raises(JournalError):
+        first.resume(waiting, 2, NOW)
+    assert outcomes(path) == ["not_placed", "placed"]
+
+
+def test_a_second_look_in_one_process_costs_no_row(path):
+    """Two journals are open here when another process opens and closes its own; what is then recorded must stay."""
+    look = "from evocall import cli; cli.main(['history', '--csv'])"
+    with Journal(path) as journal, Journal(path):
+        subprocess.run([sys.executable, "-c", look], check=True, timeout=60, capture_output=True)
+        journal.resolve(reserve(journal, "k"), PLACED, SECOND)
+        seen = subprocess.run([sys.executable, "-c", look], check=True, timeout=60, capture_output=True, text=True)
+    assert [line.split(",")[2] for line in seen.stdout.splitlines()] == ["outcome", "placed"]
+
+
+def test_threads_share_a_journal(journal):
+    """Each gets rows of its own, none is lost, and what is refused to one is not refused to another."""
+    got, refused = [], []
+
+    def dial(n: int) -> None:
+        for turn in range(5):
+            reserved = reserve(journal, f"k{n}/{turn}")
+            with pytest.raises(Refused):
+                reserve(journal, plan=plan_for(max_per_number_per_day=0))
+            refused.append(n)
+            record = journal.resolve(reserved, PLACED, SECOND)
+            got.append((reserved.id, record.call.id, record.once_key == f"k{n}/{turn}"))
+
+    threads = [threading.Thread(target=dial, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [(n, call_id(n), True) for n in range(1, 41)]
+    assert len(refused) == 40
+    assert [str(record.call.outcome) for record in journal.calls()] == ["placed"] * 40
+
+
+def test_threads_with_one_key_reserve_it_once(journal):
+    """Also when they share one transaction."""
+    found = []
+    start = threading.Barrier(8)
+
+    def dial() -> None:
+        start.wait()
+        found.append(reserve(journal, "k"))
+
+    threads = [threading.Thread(target=dial) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found, key=str) == [None] * 7 + [Reserved(1)]
+
+
+def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(path):
+    """While the first request is on its way the second says what it waits for, and sends nothing."""
+    second_waits, first_done = threading.Event(), threading.Event()
+    second_service, second_call = Service(), []
+
+    def second() -> None:
+        clock = placing.Clock(sleep=lambda _: first_done.wait())
+        with Journal(path) as other:
+            terms = placing.Terms("k")
+            tell = lambda _: second_waits.set()  # noqa: E731 - a listener
+            second_call.append(placing.place(plan_for(), second_service, other, terms, tell=tell, clock=clock))
+
+    thread = threading.Thread(target=second)
+
+    def while_sending() -> None:
+        thread.start()
+        assert second_waits.wait(30)
+
+    with Journal(path) as journal:
+        first_call = place(journal, Service(PLACED, watch=while_sending), once="k")
+        first_done.set()
+        thread.join()
+    [found] = second_call
+    assert (found.outcome, found.session_id, found.id) == ("already_placed", first_call.session_id, first_call.id)
+    assert second_service.asked == 0
+
+
+def test_a_second_attempt_asks_the_hours_again(journal):
+    """A wait may last until it is too late to ring there; then the call was not placed."""
+    hours = guard.read_hours("07:00-08:00")
+    watch = Watch(datetime(2026, 5, 5, 11, 59, 58, tzinfo=UTC))
+    service = Service(BUSY, PLACED)
+    with pytest.raises(Refused):
+        place(journal, service, plan=plan_for(hours=hours), watch=watch)
+    assert service.asked == 1
+    [record] = journal.calls()
+    assert (record.call.outcome, record.call.error["code"]) == ("not_placed", "hours")
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "outcome"),
+    [
+        ([BUSY, BUSY, PLACED], 3, "placed"),
+        ([BUSY, BUSY, BUSY, PLACED], 3, "not_placed"),
+        ([BUSY, LOST, PLACED], 2, "unknown"),
+        ([LOST, PLACED], 1, "unknown"),
+        ([REFUSED, PLACED], 1, "not_placed"),
+        ([PLACED, PLACED], 1, "placed"),
+    ],
+)
+def test_a_request_is_sent_again_only_when_it_placed_no_call(journal, answers, asked, outcome):
+    service = Service(*answers)
+    if outcome == "placed":
+        place(journal, service, watch=Watch())
+    else:
+        with pytest.raises(EvocallError) as caught:
+            place(journal, service, watch=Watch())
+        assert caught.value.call.outcome == outcome
+    [record] = journal.calls()
+    assert (service.asked, record.call.outcome, record.attempt) == (asked, outcome, asked)
+
+
+def test_a_service_that_asks_for_a_long_wait_is_not_waited_for(journal):
+    """Two minutes are left to whoever called."""
+    late = Answer(Outcome.NOT_PLACED, 429, error=RateLimited("Later."), resend=True, retry_after=120.0)
+    watch, service = Watch(), Service(late, PLACED)
+    with pytest.raises(RateLimited):
+        place(journal, service, watch=watch)
+    assert (service.asked, watch.now) == (1, NOW)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "held"), [(0, True), (9, True), (9.99, True), (10, False), (60, False), (-60, True), (-1440, True)]
+)
+def test_an_unknown_call_holds_the_next_one_back_for_ten_minutes(journal, minutes, held):
+    """By the clock of the request; a clock that jumps back does not unlock it."""
+    journal.resolve(reserve(journal), LOST, SECOND)
+    service, watch = Service(PLACED), Watch(NOW + timedelta(minutes=minutes))
+    if held:
+        with pytest.raises(OutcomeUnknown) as caught:
+            place(journal, service, watch=watch)
+        assert caught.value.code == "held_back"
+    else:
+        place(journal, service, watch=watch)
+    assert service.asked == (0 if held else 1)
+
+
+def test_a_later_outcome_lifts_the_hold_back_only_when_it_is_known_to_have_rung(journal):
+    """A refusal in between says nothing about the call that may have rung; a placed one settles it."""
+    journal.resolve(reserve(journal), LOST, SECOND)
+    journal.resolve(reserve(journal, again=True), REFUSED, SECOND)
+    with pytest.raises(OutcomeUnknown):
+        reserve(journal)
+    journal.resolve(reserve(journal, again=True), PLACED, SECOND)
+    assert isinstance(reserve(journal), Reserved)
+
+
+@pytest.mark.parametrize(
+    ("age", "counts"),
+    [(timedelta(hours=24) - SECOND, True), (timedelta(hours=24), False), (timedelta(hours=-1), True)],
+)
+def test_a_cap_looks_back_24_hours(journal, age, counts):
+    """A clock that jumped back does not make room."""
+    journal.resolve(reserve(journal, now=NOW - age), PLACED, SECOND)
+    service = Service(PLACED)
+    if counts:
+        with pytest.raises(Refused):
+            place(journal, service, plan=plan_for(max_per_day=1), watch=Watch())
+    else:
+        place(journal, service, plan=plan_for(max_per_day=1), watch=Watch())
+    assert service.asked == (0 if counts else 1)
+
+
+def test_a_purge_keeps_what_is_younger_and_what_is_still_running(journal):
+    old = NOW - timedelta(days=91)
+    journal.resolve(reserve(journal, "old", now=old), PLACED, SECOND)
+    reserve(journal, "running", now=old)
+    journal.resolve(reserve(journal, "young", now=NOW - timedelta(days=89)), PLACED, SECOND)
+    assert journal.purge(NOW - timedelta(days=90)) == 1
+    assert [record.once_key for record in journal.calls()] == ["young", "running"]
+
+
+@dataclass
+class Row:
+    """A call as it should be remembered; `state` is what a later process is to find."""
+
+    id: int
+    holder: Journal
+    key: str | None
+    flow: str
+    again: bool
+    state: str
+    requested_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in {"sending", "waiting"}
+
+    @property
+    def may_have_rung(self) -> bool:
+        return self.state not in {"waiting", "not_placed"}
+
+
+class Ledger(RuleBasedStateMachine):
+    """Several processes at one journal file, any of which may die at any moment, while the clock jumps."""
+
+    journals = Bundle("journals")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp())
+        self.path = self.directory / "state" / "journal.db"
+        self.rows: list[Row] = []
+        self.alive: list[Journal] = []
+        self.now = NOW
+
+    def teardown(self) -> None:
+        for journal in self.alive:
+            crash(journal)
+            self.bury(journal)
+        with Journal(self.path) as journal:
+            self.agree(journal)
+        shutil.rmtree(self.directory)
+
+    @rule(target=journals)
+    def open(self):
+        journal = Journal(self.path)
+        self.alive.append(journal)
+        return journal
+
+    @rule(
+        journal=journals,
+        key=st.sampled_from(["a", "b", "c", None]),
+        flow=st.sampled_from("fg"),
+        again=st.booleans(),
+    )
+    def reserve(self, journal, key, flow, again):
+        """At most one call for a key; without one, none within ten minutes of an unknown one."""
+        expected = self.expected(key, flow, again=again)
+        try:
+            found = reserve(journal, key, plan=plan_for(flow), again=again, now=self.now)
+        except OutcomeUnknown:
+            found = "held back"
+        if isinstance(found, Reserved):
+            assert expected == "reserved"
+            self.rows.append(Row(found.id, journal, key, flow, again, "sending", self.now))
+        elif isinstance(found, Call):
+            assert (expected, found.outcome) == ("placed", "placed")
+            assert found.id in {call_id(row.id) for row in self.rows if row.key == key and row.state == "placed"}
+        else:
+            assert expected == found
+
+    def expected(self, key, flow, *, again):
+        if key is not None:
+            states = {row.state for row in self.rows if row.key == key}
+            if states & {"sending", "waiting"}:
+                return None
+            if "placed" in states:
+                return "placed"
+            return "held back" if "unknown" in states and not again else "reserved"
+        recent = [
+            row.state
+            for row in self.rows
+            if row.flow == flow and row.state in {"placed", "unknown"} and row.requested_at > self.now - guard.HOLD_BACK
+        ]
+        return "held back" if recent[-1:] == ["unknown"] and not again else "reserved"
+
+    def open_rows(self, *states):
+        return [row for row in self.rows if row.state in states]
+
+    @precondition(lambda self: self.open_rows("sending"))
+    @rule(data=st.data())
+    def wait(self, data):
+        row = data.draw(st.sampled_from(self.open_rows("sending")))
+        row.holder.wait(Reserved(row.id), BUSY)
+        row.state = "waiting"
+
+    @precondition(lambda self: self.open_rows("waiting"))
+    @rule(data=st.data())
+    def resume(self, data):
+        row = data.draw(st.sampled_from(self.open_rows("waiting")))
+        row.holder.resume(Reserved(row.id), 2, self.now)
+        row.state, row.requested_at = "sending", self.now
+
+    @precondition(lambda self: self.open_rows("sending", "waiting"))
+    @rule(data=st.data(), outcome=st.sampled_from(sorted(ANSWERS)))
+    def resolve(self, data, outcome):
+        """A call that waits for its next attempt can only end as not placed."""
+        row = data.draw(st.sampled_from(self.open_rows("sending", "waiting")))
+        outcome = Outcome.NOT_PLACED if row.state == "waiting" else outcome
+        record = row.holder.resolve(Reserved(row.id), ANSWERS[outcome], SECOND)
+        row.state = outcome.value
+        assert (record.call.outcome, record.once_key) == (outcome, row.key)
+
+    @rule(journal=consumes(journals))
+    def crash(self, journal):
+        crash(journal)
+        self.bury(journal)
+
+    @rule(journal=consumes(journals))
+    def leave(self, journal):
+        """An error on the way out leaves rows open too."""
+        journal.__exit__()
+        self.bury(journal)
+
+    def bury(self, journal):
+        if journal in self.alive:
+            self.alive = [one for one in self.alive if one is not journal]
+        for row in self.rows:
+            if row.holder is journal and row.is_open:
+                row.state = "unknown" if row.state == "sending" else "not_placed"
+
+    @rule(minutes=st.sampled_from([-60, -1, 1, 5, 10, 11]))
+    def the_clock_jumps(self, minutes):
+        self.now += timedelta(minutes=minutes)
+
+    @rule(journal=journals)
+    def agree(self, journal):
+        """The history shows what should be remembered; a call in flight shows as unknown."""
+        shown = [str(record.call.outcome) for record in journal.calls()][::-1]
+        assert ["unknown" if row.is_open else row.state for row in self.rows] == shown
+
+    @invariant()
+    def the_disk_says_no_less_than_what_happened(self):
+        """Rows of the dead may not be buried yet; all others are on disk as they are, and none ever changes back."""
+        if not self.path.exists():
+            return
+        unburied = {"unknown": {"unknown", "sending"}, "not_placed": {"not_placed", "waiting"}}
+        states = raw_states(self.path)
+        assert len(states) == len(self.rows)
+        for row, state in zip(self.rows, states, strict=True):
+            dead = all(row.holder is not journal for journal in self.alive)
+            assert state in (unburied.get(row.state, {row.state}) if dead else {row.state})
+
+    @invariant()
+    def a_key_rings_once_unless_it_was_dialled_again(self):
+        for n, row in enumerate(self.rows):
+            if row.key is not None and not row.again:
+                assert not any(earlier.may_have_rung for earlier in self.rows[:n] if earlier.key == row.key)
+
+
+Ledger.TestCase.settings = settings(deadline=None, max_examples=120, stateful_step_count=40)
+TestLedger = Ledger.TestCase
+
+
+def test_the_history_is_read_newest_first_and_filtered(journal):
+    for n, outcome in enumerate(ANSWERS):
+        journal.resolve(reserve(journal, f"k{n}", now=NOW + n * SECOND), ANSWERS[outcome], SECOND)
+    assert [record.once_key for record in journal.calls()] == ["k2", "k1", "k0"]
+    assert [record.once_key for record in journal.calls(Filter(limit=2))] == ["k2", "k1"]
+    assert [record.once_key for record in journal.calls(Filter(since=NOW + SECOND))] == ["k2", "k1"]
+    assert [record.once_key for record in journal.calls(Filter(outcome=Outcome.PLACED))] == ["k0"]
+    assert list(journal.calls(Filter(number="+18145550199"))) == []

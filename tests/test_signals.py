@@ -1,0 +1,186 @@
+"""Ctrl-C and SIGTERM: what is known is said, recorded, and nothing else is printed."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evocall.journal import Filter, Journal
+from tests.faultserver import FaultServer, NeverAccepting, answering, http, silent
+
+NUMBER = "+18145550100"
+PLACED = answering(http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}'))
+BUSY = answering(http("429 Too Many Requests", b"", "Retry-After: 30"))
+both_signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+
+
+@pytest.fixture
+def sign_in_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Names the server to dial at."""
+    monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
+    monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
+    monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+    return lambda base_url: monkeypatch.setenv("EVOCALL_BASE_URL", base_url)
+
+
+@pytest.fixture
+def outcomes(home: Path) -> Callable[[], list[str]]:
+    """The outcomes in the history, oldest first."""
+
+    def read() -> list[str]:
+        with Journal(home / "evocall" / "journal.db") as journal:
+            return [str(record.call.outcome) for record in journal.calls(Filter())][::-1]
+
+    return read
+
+
+@contextmanager
+def dialling(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """A dial in a process of its own that takes Ctrl-C even when whoever runs the tests does not."""
+    command = [sys.executable, "-m", "evocall", "dial", NUMBER, "--once", "key", *options]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+@both_signals
+def test_interrupted_while_waiting_for_the_answer_the_outcome_is_unknown(sign_in_to, outcomes, evocall, number):
+    """Exit 130; document, message and history say that it may ring, and the key stays used up."""
+    with FaultServer(silent) as server:
+        sign_in_to(server.base_url)
+        with dialling("--json") as process:
+            assert server.touched.wait(60)
+            wait_until_reading(process)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        document = json.loads(out)
+        assert (130, "unknown", "interrupted") == (process.returncode, document["outcome"], document["error"]["code"])
+        assert [
+            "evocall: interrupted while waiting for the answer, so the call may have been placed.",
+            f"  number   {NUMBER}",
+            "hint: Look whether the phone rang before you dial again.",
+        ] == err.splitlines()
+        assert ["unknown"] == outcomes()
+        assert 9 == evocall("dial", NUMBER, "--once", "key").code
+    assert 1 == len(server.posts)
+
+
+@both_signals
+def test_interrupted_while_waiting_for_the_connection_nothing_was_placed(sign_in_to, outcomes, evocall, number):
+    """Nothing left, so exit 130 says that no call was placed, and the next run with the key dials."""
+    with NeverAccepting() as server:
+        sign_in_to(server.base_url)
+        with dialling("--json") as process:
+            wait_until_connecting(process)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert (130, "not_placed", "interrupted") == (process.returncode, document["outcome"], document["error"]["code"])
+    assert [
+        "evocall: interrupted before the request was sent: no call was placed.",
+        f"  number   {NUMBER}",
+    ] == err.splitlines()
+    assert ["not_placed"] == outcomes()
+    with FaultServer(PLACED) as server:
+        sign_in_to(server.base_url)
+        assert 0 == evocall("dial", NUMBER, "--once", "key").code
+
+
+@both_signals
+def test_interrupted_between_two_attempts_nothing_was_placed(sign_in_to, outcomes, evocall, number):
+    """The service refused the first attempt; the wait ends at once, and the next run with the key dials."""
+    with FaultServer(BUSY, PLACED) as server:
+        sign_in_to(server.base_url)
+        with dialling("--json") as process:
+            notice = process.stderr.readline()
+            process.send_signal(number)
+            out, err = process.communicate(timeout=20)
+        assert notice == "evocall: The service asks for fewer requests (429). Trying again in 30 s.\n"
+        document = json.loads(out)
+        assert (130, "not_placed") == (process.returncode, document["outcome"])
+        assert "interrupted" == document["error"]["code"]
+        assert [
+            "evocall: interrupted between two attempts: no call was placed.",
+            f"  number   {NUMBER}",
+        ] == err.splitlines()
+        assert ["not_placed"] == outcomes()
+        assert 0 == evocall("dial", NUMBER, "--once", "key").code
+    assert ["not_placed", "placed"] == outcomes()
+    assert 2 == len(server.posts)
+
+
+@both_signals
+def test_interrupted_while_another_process_dials_for_the_key_that_one_is_not_disturbed(sign_in_to, outcomes, number):
+    """Only the waiting one leaves; what it says does not deny the call of the other, which goes on."""
+    with FaultServer(silent) as server:
+        sign_in_to(server.base_url)
+        with dialling("--timeout", "60") as first:
+            assert server.touched.wait(60)
+            with dialling("--json") as second:
+                assert "waiting for it" in second.stderr.readline()
+                second.send_signal(number)
+                out, _ = second.communicate(timeout=60)
+            assert (130, "interrupted") == (second.returncode, json.loads(out)["error"]["code"])
+            assert first.poll() is None
+            assert 1 == len(server.posts)
+    assert ["unknown"] == outcomes()
+
+
+def test_two_signals_leave_the_same_record_as_one(sign_in_to, outcomes):
+    """An impatient second Ctrl-C costs neither the exit code nor the record."""
+    with FaultServer(silent) as server:
+        sign_in_to(server.base_url)
+        with dialling("--json") as process:
+            assert server.touched.wait(60)
+            wait_until_reading(process)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+    assert 130 == process.returncode
+    assert "unknown" == json.loads(out)["outcome"]
+    assert "Traceback" not in err
+    assert ["unknown"] == outcomes()
+
+
+def test_a_terminal_that_goes_away_leaves_a_record_of_what_may_ring(sign_in_to, outcomes):
+    """SIGHUP ends the process as it ends any other; the history knows of the call all the same."""
+    with FaultServer(silent) as server:
+        sign_in_to(server.base_url)
+        with dialling() as process:
+            assert server.touched.wait(60)
+            wait_until_reading(process)
+            process.send_signal(signal.SIGHUP)
+            process.communicate(timeout=60)
+    assert ["unknown"] == outcomes()
+
+
+def wait_until_connecting(process: subprocess.Popen[str]) -> None:
+    """Returns when a socket of that process has sent its first packet and has no answer to it."""
+    directory = Path(f"/proc/{process.pid}")
+    while process.poll() is None:
+        sockets = {str(file.readlink()) for file in (directory / "fd").iterdir() if file.is_symlink()}
+        for line in (directory / "net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == "02" and f"socket:[{columns[9]}]" in sockets:
+                return
+    pytest.fail(f"it ended before it connected: {process.communicate()}")
+
+
+def wait_until_reading(process: subprocess.Popen[str]) -> None:
+    """Returns when the kernel has put the main thread to sleep until its socket has something to read."""
+    while process.poll() is None:
+        if "poll" in Path(f"/proc/{process.pid}/wchan").read_text(encoding="ascii"):
+            return
+    pytest.fail(f"it ended before it waited for the answer: {process.communicate()}")
