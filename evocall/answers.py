@@ -70,7 +70,7 @@ def session_id(value: Any) -> str | None:
     """The `id` of a SessionInfo, else a `callSid`; neither is documented for NewOutgoingSession."""
     fields = _lower_keys(value)
     found = fields.get("id") or fields.get("callsid")
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, str) and found.isprintable() else None
 
 
 def said(value: Any) -> Said:

@@ -262,7 +262,7 @@ class Run:
                 seen.add(digest(identity))
             now = datetime.now(UTC)
             if _outside(plan, now):
-                moment = guard.first_allowed(guard.zones_of(plan.number), plan.hours, now) if plan.hours else None
+                moment = guard.first_allowed(guard.zones_of(plan.number, now), plan.hours, now) if plan.hours else None
                 self.tally.waiting += 1
                 earliest = min(filter(None, (earliest, moment)), default=None)
                 continue

@@ -8,7 +8,7 @@ from evocall import paths, phone
 from evocall.errors import ConfigError, EvocallError
 from evocall.model import Profile
 
-LOOKS_LIKE_E164 = re.compile(r"\+[1-9]\d{6,14}")
+LOOKS_LIKE_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 TAIL = 6
 
 

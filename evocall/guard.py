@@ -14,8 +14,10 @@ from evocall.model import Call, Earlier, Guard, Hours, Number, NumberClass
 HOLD_BACK = timedelta(minutes=10)
 DAY = timedelta(hours=24)
 DAYS_TO_LOOK_AHEAD = 8
+QUARTER = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
 NEEDS_ALLOW = (NumberClass.PREMIUM, NumberClass.SHARED_COST, NumberClass.SATELLITE, NumberClass.PERSONAL)
-CLOCK_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
+CLOCK_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 HOURS = re.compile(rf"({CLOCK_TIME})-(?!\1)({CLOCK_TIME}|24:00)")
 MIDNIGHT = time(0)
 
@@ -68,7 +70,7 @@ def refuse_hours(number: Number, hours: Hours | None, now: datetime) -> None:
     """Raise Refused unless every zone that the number may be in is inside the hours at this moment."""
     if hours is None or hours.begin == hours.end:
         return
-    zones = zones_of(number)
+    zones = zones_of(number, now)
     if not zones:
         raise Refused(
             f"{number.international} may only be called {hours.text} its time, and its time zone is not known.",
@@ -77,7 +79,7 @@ def refuse_hours(number: Number, hours: Hours | None, now: datetime) -> None:
         )
     if all(_inside(now, zone, hours) for zone in zones):
         return
-    local = " to ".join(sorted({f"{now.astimezone(zone):%H:%M}" for zone in (zones[0], zones[-1])}))
+    local = " to ".join(dict.fromkeys(f"{now.astimezone(zone):%H:%M}" for zone in (zones[0], zones[-1])))
     raise Refused(
         f"It is {local} where {number.international} is, and it may only be called {hours.text}.",
         hint=_first_moment(zones, hours, now),
@@ -85,7 +87,7 @@ def refuse_hours(number: Number, hours: Hours | None, now: datetime) -> None:
     )
 
 
-def zones_of(number: Number) -> list[ZoneInfo]:
+def zones_of(number: Number, now: datetime) -> list[ZoneInfo]:
     """The zones that the number may be in, from west to east, less those that this system has no data for."""
     zones = []
     for name in number.zones:
@@ -93,7 +95,6 @@ def zones_of(number: Number) -> list[ZoneInfo]:
             zones.append(ZoneInfo(name))
         except ZoneInfoNotFoundError:
             continue
-    now = datetime.now(UTC)
     return sorted(zones, key=lambda zone: now.astimezone(zone).utcoffset() or timedelta())
 
 
@@ -108,16 +109,19 @@ def _inside(moment: datetime, zone: ZoneInfo, hours: Hours) -> bool:
 
 def first_allowed(zones: Sequence[ZoneInfo], hours: Hours, now: datetime) -> datetime | None:
     """The first moment from now on that is inside the hours in all zones; None when there is none within a week."""
-    openings = []
+    moments = {now}
     for zone in zones:
         today = now.astimezone(zone).date()
         for day in range(DAYS_TO_LOOK_AHEAD):
             opening = datetime.combine(today + timedelta(days=day), hours.begin, tzinfo=zone)
-            openings.append(opening.astimezone(UTC))
-    for moment in sorted(openings):
-        if moment >= now and all(_inside(moment, zone, hours) for zone in zones):
-            return moment
-    return None
+            moments.update(opening.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    week = [now + timedelta(days=day) for day in range(DAYS_TO_LOOK_AHEAD + 1)]
+    if any(len({moment.astimezone(zone).utcoffset() for moment in week}) > 1 for zone in zones):
+        # Clocks are changed at quarters of an hour, and may jump into the hours.
+        quarter = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+        moments.update(quarter + n * QUARTER for n in range(1, DAYS_TO_LOOK_AHEAD * 96))
+    inside = (m for m in sorted(moments) if m >= now and all(_inside(m, zone, hours) for zone in zones))
+    return next(inside, None)
 
 
 def _first_moment(zones: Sequence[ZoneInfo], hours: Hours, now: datetime) -> str:
@@ -148,7 +152,8 @@ def _refuse_cap(rule: str, cap: int | None, calls: Sequence[datetime], whose: st
     """Refuse when as many calls as the cap allows were placed, or may have been, within the last 24 hours."""
     if cap is None or len(calls) < cap:
         return
-    when = f"from {calls[-cap] + DAY:%Y-%m-%d %H:%M} UTC on" if cap else "never"
+    # Said in whole minutes, so the next one if a few seconds are missing.
+    when = f"from {calls[-cap] + DAY + MINUTE - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC on" if cap else "never"
     raise Refused(
         f"{whose} has had {len(calls)} calls within 24 hours, and {rule} is {cap}.",
         hint=f"Allowed again {when}, or now with --again.",

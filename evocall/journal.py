@@ -76,6 +76,8 @@ class _Job(Generic[Result]):
             self._results.append(self._work(cursor))
         except EvocallError as error:
             self.error = error
+        except UnicodeEncodeError as error:
+            self.error = JournalError(f"The journal holds only text, and {error.object!r} is none.")
 
     def outcome(self) -> Result:
         if self.error is not None:
@@ -92,6 +94,7 @@ class Journal:
         self._lease: Lease | None = None
         self._lock = threading.Lock()
         self._jobs: deque[_Job[Any]] = deque()
+        self._unrecorded: set[int] = set()
         with self._guarded():
             self._connection = schema.opened(path)
 
@@ -169,17 +172,25 @@ class Journal:
         self._update(reserved, WAITING, answer, None)
 
     def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
-        """Another attempt begins now."""
-        values = (SENDING, attempt, _milliseconds(now), reserved.id)
-        self._together(
-            lambda cursor: cursor.execute(
-                "UPDATE calls SET state = ?, attempt = ?, requested_at = ? WHERE id = ?", values
+        """Another attempt begins now. Raises JournalError when somebody took the row for that of a dead process."""
+        values = (SENDING, attempt, _milliseconds(now), reserved.id, WAITING)
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(
+                "UPDATE calls SET state = ?, attempt = ?, requested_at = ? WHERE id = ? AND state = ?", values
             )
-        )
+            if cursor.rowcount != 1:
+                raise JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
+
+        self._together(work)
 
     def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
         """Write down what the call came to, and return it as it will be remembered."""
-        return self._update(reserved, answer.outcome.value, answer, duration)
+        try:
+            return self._update(reserved, answer.outcome.value, answer, duration)
+        except JournalError:
+            self._unrecorded.add(reserved.id)
+            raise
 
     def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
         """The calls that the filter lets through, newest first."""
@@ -188,12 +199,14 @@ class Journal:
         for condition, value in (
             ("campaign = ?", wanted.campaign),
             ("number = ?", wanted.number),
-            ("state = ?", wanted.outcome and wanted.outcome.value),
+            ("state = ?", wanted.outcome and wanted.outcome.value if wanted.outcome is not Outcome.UNKNOWN else None),
             ("requested_at >= ?", wanted.since and _milliseconds(wanted.since)),
         ):
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
+        if wanted.outcome is Outcome.UNKNOWN:
+            conditions.append("state NOT IN ('placed', 'not_placed')")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
         self._together(self._bury_the_dead)
@@ -260,7 +273,7 @@ class Journal:
         values = (
             state,
             answer.status,
-            answer.session_id,
+            answer.session_id and answer.session_id.encode(errors="backslashreplace").decode(),
             response,
             json.dumps(answer.error.document()) if answer.error else None,
             None if duration is None else int(duration.total_seconds() * 1000),
@@ -280,6 +293,10 @@ class Journal:
 
     def _bury_the_dead(self, cursor: sqlite3.Cursor) -> None:
         """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
+        for number in self._unrecorded:
+            cursor.execute(
+                "UPDATE calls SET state = ? WHERE id = ? AND state = ?", (Outcome.UNKNOWN.value, number, SENDING)
+            )
         cursor.execute(f"SELECT DISTINCT holder FROM calls WHERE state IN {OPEN}")  # noqa: S608
         for (holder,) in cursor.fetchall():
             if (self._lease is None or holder != self._lease.holder) and not is_alive(self._leases, holder):
@@ -319,7 +336,7 @@ class Journal:
                     raise
         except BaseException as error:
             for job in jobs:
-                job.error = error if isinstance(error, JournalError) else JournalError("The journal was interrupted.")
+                job.error = _of_its_own(error)
             if not isinstance(error, JournalError):
                 raise
         finally:
@@ -365,6 +382,13 @@ def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_b
         today=_requested(cursor, plan, now, "profile = ?", plan.profile.name),
         today_to_number=_requested(cursor, plan, now, "number = ?", plan.number.e164),
     )
+
+
+def _of_its_own(error: BaseException) -> JournalError:
+    """The error of a transaction for one of its jobs, which may add its call to it."""
+    if isinstance(error, JournalError):
+        return JournalError(error.message, hint=error.hint, code=error.code)
+    return JournalError("The journal was interrupted.")
 
 
 def _requested(cursor: sqlite3.Cursor, plan: Plan, now: datetime, condition: str, value: str) -> Sequence[datetime]:

@@ -5,14 +5,15 @@ ring. A request is sent again only when it provably placed no call.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from evocall import guard
-from evocall.errors import Interrupted, JournalError, Refused
+from evocall.errors import EvocallError, Interrupted, JournalError, Refused
 from evocall.journal import Journal, Key, Reserved
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
 
@@ -98,7 +99,8 @@ def place(
     """
     witness = witness or Witness()
     run = _Run(plan, service, journal, terms, tell, clock)
-    found = run.reserved()
+    with _named(plan):
+        found = run.reserved()
     if isinstance(found, Call):
         return replace(found, outcome=Outcome.ALREADY_PLACED)
     witness.call = _call(plan, Outcome.UNKNOWN)
@@ -117,7 +119,8 @@ def rehearse(plan: Plan, path: Path, terms: Terms, clock: Clock = CLOCK) -> Call
     if path.exists():
         with Journal(path) as journal:
             earlier = journal.earlier(plan, key=terms.key, now=now, hold_back=guard.HOLD_BACK)
-    found = _rule(plan, terms, now)(earlier)
+    with _named(plan):
+        found = _rule(plan, terms, now)(earlier)
     if found is not None:
         return replace(found, outcome=Outcome.ALREADY_PLACED)
     return _call(plan, Outcome.DRY_RUN)
@@ -190,6 +193,16 @@ class _Run:
             response=answer.response,
             error=answer.error.document() if answer.error else None,
         )
+
+
+@contextmanager
+def _named(plan: Plan) -> Iterator[None]:
+    """An error that leaves the block is about this call, unless it is about an earlier one."""
+    try:
+        yield
+    except EvocallError as error:
+        error.call = error.call or _call(plan, Outcome.NOT_PLACED)
+        raise
 
 
 def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call | None]:

@@ -262,7 +262,7 @@ def _text(path: Path) -> str | None:
         return None
     except NotADirectoryError:
         raise ConfigError(
-            f"{path.parent} is not a directory.", hint="Check EVOCALL_HOME.", code="profile_file"
+            f"{path} cannot be read: {path.parent} is not a directory.", hint="Check EVOCALL_HOME.", code="profile_file"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(

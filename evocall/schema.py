@@ -1,5 +1,6 @@
 """The journal's file: made, opened, and brought up to date. The SQL is such that PostgreSQL speaks it too."""
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -49,12 +50,12 @@ MIGRATIONS = (
 
 FULL = "Make room on the disk."
 READ_ONLY = "The directory must be writable; EVOCALL_HOME can name another one."
-DAMAGED = "Move it away ({path} -> {path}.damaged); its once-keys are then forgotten."
+DAMAGED = "Move it away (mv {path} {path}.damaged); its once-keys are then forgotten."
 HINTS = {
     "full": FULL,
     "No space": FULL,
     "quota": FULL,
-    "disk I/O": "Make room on the disk, and check that it is in order.",
+    "disk I/O": FULL,
     "readonly": READ_ONLY,
     "Read-only": READ_ONLY,
     "Permission": READ_ONLY,
@@ -72,10 +73,13 @@ HINTS = {
 def opened(path: Path) -> sqlite3.Connection:
     """A connection to the journal, made if need be, for its owner only. Raises sqlite3.Error or OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the file that it finds.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
+    # SQLite gives its -wal and -shm files the mode of the file that it finds. One that exists must not be opened here:
+    # closing it would drop the locks (POSIX) of every other connection of this process.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
     if path.stat().st_size == 0 and path.with_name(f"{path.name}-wal").exists():
         raise sqlite3.DatabaseError("it is empty, although there are changes to it beside it")
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)

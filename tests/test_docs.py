@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = {
     ("dial",),
+    ("batch",),
     ("check",),
     ("history",),
     ("history", "purge"),
