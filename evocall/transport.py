@@ -306,12 +306,7 @@ def _is_timeout(error: BaseException) -> bool:
 def _no_answer(error: BaseException, flight: Flight, seconds: float) -> NoAnswer:
     if flight.late or _is_timeout(error):
         return NoAnswer("timeout", f"no answer came within {seconds:g} seconds")
-    causes = _causes(error)
-    # An orderly end without an answer is, in http.client's eyes, a kind of reset.
-    resets = [c for c in causes if isinstance(c, (ConnectionResetError, BrokenPipeError))]
-    if any(not isinstance(reset, http.client.RemoteDisconnected) for reset in resets):
-        return NoAnswer("connection_reset", "the connection was reset before an answer came")
-    return NoAnswer("connection_lost", "the connection was closed before a usable answer came")
+    return NoAnswer("connection_lost", "the connection was lost before a usable answer came")
 
 
 def _not_sent(error: BaseException) -> NotSent:
