@@ -1,7 +1,7 @@
 """Campaigns as ratios in one run: `python benchmarks/campaign.py`.
 
-Checking a file of rows against a bare loop of csv and phonenumbers over it, with the memory of each; dialling 2,000 rows
-at full speed against a bare loop of requests with as many threads; taking up a campaign with that many rows journalled.
+Checking a file of rows against a bare loop of csv and phonenumbers over it, with the memory of each; dialling 2,000
+rows at full speed against a bare loop of requests with as many threads.
 """
 
 import argparse

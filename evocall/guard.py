@@ -16,7 +16,7 @@ DAY = timedelta(hours=24)
 DAYS_TO_LOOK_AHEAD = 8
 QUARTER = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
-NEEDS_ALLOW = (NumberClass.PREMIUM, NumberClass.SHARED_COST, NumberClass.SATELLITE, NumberClass.PERSONAL)
+NEEDS_ALLOW = frozenset((NumberClass.PREMIUM, NumberClass.SHARED_COST, NumberClass.SATELLITE, NumberClass.PERSONAL))
 CLOCK_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 HOURS = re.compile(rf"({CLOCK_TIME})-(?!\1)({CLOCK_TIME}|24:00)")
 MIDNIGHT = time(0)
@@ -36,7 +36,9 @@ def refuse(number: Number, guard: Guard, *, denied: Container[str], allow: Colle
 
 def refuse_class(number: Number, allow: Collection[str]) -> None:
     """Raise Refused when the number's class needs an `--allow` that was not given."""
-    needed = [(kind, f"is a {kind} number") for kind in NEEDS_ALLOW if number.kind == kind]
+    if number.verified and number.kind not in NEEDS_ALLOW:
+        return
+    needed = [(number.kind, f"is a {number.kind} number")] if number.kind in NEEDS_ALLOW else []
     if not number.verified:
         needed.append((NumberClass.UNVERIFIED, "has a possible length, but the numbering plan does not know it"))
     for kind, why in needed:

@@ -25,8 +25,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from evocall import guard, placing
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected
 from evocall.journal import LONGEST_RESPONSE, Filter, Journal, Key, Reserved, call_id
-from evocall.schema import MIGRATIONS
 from evocall.model import Answer, Call, DialRequest, Flow, Guard, Hours, Number, NumberClass, Outcome, Plan, Profile
+from evocall.schema import MIGRATIONS
 
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -104,16 +104,16 @@ class Service:
 
 
 class Watch:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that moves only when somebody pauses before a new attempt."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self.now = now
 
-    def sleep(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
     def clock(self) -> placing.Clock:
-        return placing.Clock(now=lambda: self.now, sleep=self.sleep)
+        return placing.Clock(now=lambda: self.now, pause=self.pause)
 
 
 def place(
@@ -137,7 +137,7 @@ def test_each_attempt_is_on_disk_before_it_is_made(journal, path):
     """Between two attempts the row waits, and the second one is as committed as the first."""
     seen = []
     service = Service(BUSY, PLACED, watch=lambda: seen.append(raw_states(path)))
-    clock = placing.Clock(sleep=lambda _: seen.append(raw_states(path)))
+    clock = placing.Clock(pause=lambda _: seen.append(raw_states(path)))
     placing.place(plan_for(), service, journal, placing.Terms(), tell=lambda _: None, clock=clock)
     assert seen == [["sending"], ["waiting"], ["sending"]]
     [record] = journal.calls()
@@ -299,12 +299,12 @@ def test_a_journal_that_others_could_read_is_narrowed(path):
         assert [modes(path)[name] for name in ("journal.db", "journal.db-wal")] == ["600", "600"]
 
 
-def test_a_state_directory_that_others_could_read_is_narrowed(path):
-    """The names of files, and files yet to come, are nobody else's business."""
+def test_a_directory_that_was_there_before_is_left_as_it_is(path):
+    """EVOCALL_HOME may be any directory, also one that others need; the files in it are closed to them all the same."""
     path.parent.mkdir()
     path.parent.chmod(0o755)
     with Journal(path):
-        assert modes(path)["."] == "700"
+        assert (modes(path)["."], modes(path)["journal.db"]) == ("755", "600")
 
 
 def test_a_log_that_a_crash_left_readable_is_narrowed(path):
@@ -511,6 +511,48 @@ def test_threads_with_one_key_reserve_it_once(journal):
     for thread in threads:
         thread.join()
     assert sorted(found, key=str) == [None] * 7 + [Reserved(1)]
+
+
+def in_one_transaction(journal: Journal, *works: Callable[[], object]) -> list[object]:
+    """What threads get that wait for the journal at the same time: a result each, or the error that was raised."""
+    results: list[object] = [None] * len(works)
+
+    def run(n: int, work: Callable[[], object]) -> None:
+        try:
+            results[n] = work()
+        except EvocallError as error:
+            results[n] = error
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
+    with journal._lock:
+        for n, thread in enumerate(threads, 1):
+            thread.start()
+            while len(journal._jobs) < n and thread.is_alive():
+                thread.join(0.001)
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_an_error_that_threads_share_is_about_the_call_of_each(journal):
+    """When the disk fails, each row of a campaign is reported with its own number."""
+    journal._connection.execute("PRAGMA query_only = ON")
+    numbers = [f"+1814555010{n}" for n in range(3)]
+    works = [lambda number=number: place(journal, Service(), plan=plan_for(number=number)) for number in numbers]
+    errors = in_one_transaction(journal, *works)
+    assert [type(error) for error in errors] == [JournalError] * 3
+    assert numbers == [error.call.number for error in errors]
+
+
+def test_what_one_thread_cannot_write_costs_no_other_thread_its_record(journal):
+    """A key that is no text is refused alone; the call that rings is recorded as placed."""
+    reserved = reserve(journal, "k")
+    record, error = in_one_transaction(
+        journal, lambda: journal.resolve(reserved, PLACED, SECOND), lambda: reserve(journal, "\ud800")
+    )
+    assert isinstance(error, EvocallError)
+    assert not isinstance(record, EvocallError)
+    assert [str(kept.call.outcome) for kept in journal.calls()] == ["placed"]
 
 
 def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(path):
