@@ -118,9 +118,9 @@ class Reader:
     def plan(self, row: Row) -> Plan:
         """The call of the row. Raises UsageError or Refused with the reason in the words of spreadsheets."""
         if row.flaw:
-            raise UsageError(f"{row.flaw}.", code="bad_row")
+            raise UsageError(f"{row.number!r} is not a row: {row.flaw}.", code="bad_row")
         text = row.number.strip()
-        harm = rows.damage(text, self.planner.region) if text.endswith(".0") else None
+        harm = rows.damage(text, self.planner.region) if rows.DECIMALS.fullmatch(text) else None
         try:
             if harm is None:
                 flow, caller_id = row.flow.strip() or self.order.campaign.flow, row.caller_id.strip()
@@ -247,6 +247,7 @@ class Run:
                 self._reader.refresh()
         finally:
             self._crew.close()
+            self._journal.flush()
 
     def _pass(self) -> datetime | None:
         """Dial all rows that may be dialled now; the first moment at which one more may, None when none waits."""
@@ -315,6 +316,7 @@ class Run:
             username=self._username,
             campaign=self._order.campaign.name,
             patience=PATIENCE,
+            hurry=True,
         )
         clock = placing.Clock(pause=self._pause)
         try:

@@ -27,6 +27,9 @@ LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
 SENDING, WAITING = "sending", "waiting"
 OPEN = f"('{SENDING}', '{WAITING}')"
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O or U to misread
+RESOLVE = (
+    "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? WHERE id = ?"
+)
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
 )
@@ -138,14 +141,15 @@ class Journal:
         reserved = Reserved(cursor.fetchone()[0])
         request = plan.request
         cursor.execute(
-            "INSERT INTO calls (id, state, holder, profile, base_url, username, number, flow, caller_id, once_key, "
-            "campaign, attempt, requested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO calls (id, state, holder, profile, base_url, host, username, number, flow, caller_id, "
+            "once_key, campaign, attempt, requested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 reserved.id,
                 SENDING,
                 self._lease.holder,
                 plan.profile.name,
                 plan.profile.base_url,
+                plan.profile.host,
                 username,
                 request.number,
                 request.flow_id,
@@ -192,6 +196,15 @@ class Journal:
             self._unrecorded.add(reserved.id)
             raise
 
+    def resolve_soon(self, reserved: Reserved, answer: Answer, duration: timedelta) -> None:
+        """As `resolve`, but on disk only with the next transaction: a power cut before it leaves the call unknown."""
+        values = _outcome_values(reserved, answer.outcome.value, answer, duration)
+        self._jobs.append(_Job(lambda cursor: cursor.execute(RESOLVE, values)))
+
+    def flush(self) -> None:
+        """Put on disk what `resolve_soon` has left."""
+        self._together(lambda _: None)
+
     def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
         """The calls that the filter lets through, newest first."""
         conditions: list[str] = []
@@ -215,21 +228,28 @@ class Journal:
             yield from map(_record, cursor)
 
     def begin_campaign(self, campaign: Campaign, now: datetime) -> None:
-        """Write down what the campaign's name stands for, unless it stands for something already."""
-        values = (campaign.name, campaign.profile, campaign.flow, campaign.caller_id, _milliseconds(now))
-        self._together(
-            lambda cursor: cursor.execute(
+        """Write down what the campaign's name stands for, unless there are calls of it already."""
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(
+                "DELETE FROM campaigns WHERE name = ? AND NOT EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
+                (campaign.name, campaign.name),
+            )
+            cursor.execute(
                 "INSERT INTO campaigns (name, profile, flow, caller_id, begun_at) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (name) DO NOTHING",
-                values,
+                (campaign.name, campaign.profile, campaign.flow, campaign.caller_id, _milliseconds(now)),
             )
-        )
+
+        self._together(work)
 
     def campaign(self, name: str) -> Campaign | None:
-        """What the campaign of that name was begun as; None for one that was not."""
+        """What the campaign of that name was begun as; None for one of which nothing was dialled yet."""
         with self._lock, self._guarded():
             row = self._connection.execute(
-                "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ?", (name,)
+                "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ? "
+                "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
+                (name, name),
             ).fetchone()
         return Campaign(*row) if row else None
 
@@ -267,25 +287,10 @@ class Journal:
         return self._together(work)
 
     def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> Record:
-        response = None if answer.response is None else json.dumps(answer.response)
-        if response is not None and len(response) > LONGEST_RESPONSE:
-            response = json.dumps(response[:LONGEST_RESPONSE])
-        values = (
-            state,
-            answer.status,
-            answer.session_id and answer.session_id.encode(errors="backslashreplace").decode(),
-            response,
-            json.dumps(answer.error.document()) if answer.error else None,
-            None if duration is None else int(duration.total_seconds() * 1000),
-            reserved.id,
-        )
+        values = _outcome_values(reserved, state, answer, duration)
 
         def work(cursor: sqlite3.Cursor) -> Record:
-            cursor.execute(
-                "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
-                "WHERE id = ?",
-                values,
-            )
+            cursor.execute(RESOLVE, values)
             cursor.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (reserved.id,))  # noqa: S608
             return _record(cursor.fetchone())
 
@@ -293,7 +298,7 @@ class Journal:
 
     def _bury_the_dead(self, cursor: sqlite3.Cursor) -> None:
         """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
-        for number in self._unrecorded:
+        for number in tuple(self._unrecorded):
             cursor.execute(
                 "UPDATE calls SET state = ? WHERE id = ? AND state = ?", (Outcome.UNKNOWN.value, number, SENDING)
             )
@@ -351,23 +356,42 @@ class Journal:
             raise schema.trouble(self.path, error) from error
 
 
+def _outcome_values(
+    reserved: Reserved, state: str, answer: Answer, duration: timedelta | None
+) -> tuple[str | int | None, ...]:
+    """What `RESOLVE` writes."""
+    response = None if answer.response is None else json.dumps(answer.response)
+    if response is not None and len(response) > LONGEST_RESPONSE:
+        response = json.dumps(response[:LONGEST_RESPONSE])
+    return (
+        state,
+        answer.status,
+        answer.session_id and answer.session_id.encode(errors="backslashreplace").decode(),
+        response,
+        json.dumps(answer.error.document()) if answer.error else None,
+        None if duration is None else int(duration.total_seconds() * 1000),
+        reserved.id,
+    )
+
+
 def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
     found: dict[str, Call] = {}
     if key.once is not None:
         cursor.execute(
-            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
-            "AND state <> ? ORDER BY id",
-            (plan.profile.name, key.once, key.campaign or "", Outcome.NOT_PLACED.value),
+            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND host = ? AND once_key = ? "  # noqa: S608
+            "AND COALESCE(campaign, '') = ? AND state <> ? ORDER BY id",
+            (plan.profile.name, plan.profile.host, key.once, key.campaign or "", Outcome.NOT_PLACED.value),
         )
         found = {row[1]: _record(row).call for row in cursor.fetchall()}
     else:
         cursor.execute(
-            f"SELECT {COLUMNS} FROM calls WHERE number = ? AND requested_at > ? AND profile = ? AND flow = ? "  # noqa: S608
-            "AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
+            f"SELECT {COLUMNS} FROM calls WHERE number = ? AND requested_at > ? AND profile = ? AND host = ? "  # noqa: S608
+            "AND flow = ? AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
             (
                 plan.number.e164,
                 _milliseconds(now - hold_back),
                 plan.profile.name,
+                plan.profile.host,
                 plan.flow.id,
                 Outcome.UNKNOWN.value,
                 Outcome.PLACED.value,
@@ -397,9 +421,15 @@ def _requested(cursor: sqlite3.Cursor, plan: Plan, now: datetime, condition: str
     if guard.max_per_day is None and guard.max_per_number_per_day is None:
         return ()
     cursor.execute(
-        f"SELECT requested_at FROM calls WHERE {condition} AND profile = ? AND requested_at > ? AND state <> ? "  # noqa: S608
-        "ORDER BY requested_at",
-        (value, plan.profile.name, _milliseconds(now - timedelta(hours=24)), Outcome.NOT_PLACED.value),
+        f"SELECT requested_at FROM calls WHERE {condition} AND profile = ? AND host = ? "  # noqa: S608
+        "AND requested_at > ? AND state <> ? ORDER BY requested_at",
+        (
+            value,
+            plan.profile.name,
+            plan.profile.host,
+            _milliseconds(now - timedelta(hours=24)),
+            Outcome.NOT_PLACED.value,
+        ),
     )
     return [_moment(row[0]) for row in cursor.fetchall()]
 

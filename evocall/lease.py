@@ -41,8 +41,8 @@ class Lease:
 
     def release(self) -> None:
         """Give the sign back; its calls are resolved."""
-        self._path.unlink(missing_ok=True)
         os.close(self._file)
+        self._path.unlink(missing_ok=True)
 
 
 def is_alive(directory: Path, holder: str) -> bool:
@@ -55,7 +55,7 @@ def is_alive(directory: Path, holder: str) -> bool:
     try:
         # Shared, so that two processes that look at once do not take each other for the holder.
         _lock(file, shared=True, wait=False)
-    except OSError:
+    except (BlockingIOError, PermissionError):
         return True
     finally:
         os.close(file)

@@ -6,10 +6,25 @@ from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from evocall.errors import EvocallError
 
 PRODUCTION = "https://evovoice.io"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host can only be this machine (RFC 6761 for the name, RFC 5735 and 4291 for the addresses)."""
+    if host.lower() == "localhost":
+        return True
+    if host[:1].isalpha() and ":" not in host:
+        return False
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Outcome(StrEnum):
@@ -109,6 +124,12 @@ class Profile:
     flows: Mapping[str, str] = field(default_factory=dict)
     contacts: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+
+    @property
+    def host(self) -> str:
+        """The service that the profile means; all servers on this machine are one, whatever their port."""
+        parts = urlsplit(self.base_url)
+        return "localhost" if is_loopback(parts.hostname or "") else parts.netloc
 
 
 @dataclass(frozen=True)

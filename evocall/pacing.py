@@ -14,6 +14,7 @@ from pathlib import Path
 from evocall.lease import locked
 
 MARGIN = 1.01  # slots lie a little further apart than asked, so that no jitter puts one call too many into a second
+LONGEST_HOLD = 24 * 3600.0  # seconds
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -48,13 +49,22 @@ class Pace:
     def _shared(self) -> Iterator[tuple[float, float]]:
         with self._threads, locked(self._file):
             boot, _, free = os.pread(self._file, 200, 0).decode("ascii", "replace").partition(" ")
-            # After a restart of the machine its monotonic clock begins anew.
-            yield self._clock(), float(free) if boot == self._boot and free else 0.0
+            now = self._clock()
+            # After a restart of the machine its monotonic clock begins anew; what else cannot be is damage.
+            yield now, _moment(free, now) if boot == self._boot else now
 
     def _write(self, free: float) -> None:
         text = f"{self._boot} {free!r}".encode()
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
+
+
+def _moment(text: str, now: float) -> float:
+    try:
+        moment = float(text)
+    except ValueError:
+        return now
+    return moment if moment <= now + LONGEST_HOLD else now
 
 
 def _boot(clock: Callable[[], float]) -> str:

@@ -48,7 +48,8 @@ CLOCK = Clock()
 class Terms:
     """How a call may be placed: once for a key, again in spite of an unknown one or a cap, by which login.
 
-    `patience` is the longest wait, in seconds, that the service may ask for.
+    `patience` is the longest wait, in seconds, that the service may ask for. In a `hurry` the outcome is not waited for
+    to be on disk: a power cut may then turn the last few placed calls into unknown ones, but nothing else.
     """
 
     once: str | None = None
@@ -56,6 +57,7 @@ class Terms:
     username: str | None = None
     campaign: str | None = None
     patience: float = PATIENCE
+    hurry: bool = False
 
     @property
     def key(self) -> Key:
@@ -182,10 +184,17 @@ class _Run:
 
     def resolved(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Call:
         """The call as recorded. When it cannot be recorded any more, the journal keeps it as unknown, and we say so."""
+        if self.terms.hurry:
+            self.journal.resolve_soon(reserved, answer, duration)
+            return self.call(answer)
         try:
-            return self.journal.resolve(reserved, answer, duration).call
+            return replace(self.journal.resolve(reserved, answer, duration).call, response=answer.response)
         except JournalError as error:
             self.tell(f"warning: the outcome could not be recorded, so the journal will show it as unknown. {error}")
+        return self.call(answer)
+
+    def call(self, answer: Answer) -> Call:
+        """The call as the answer has it."""
         return replace(
             _call(self.plan, answer.outcome),
             http_status=answer.status,
@@ -207,7 +216,8 @@ def _named(plan: Plan) -> Iterator[None]:
 
 def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call | None]:
     def decide(earlier: Earlier) -> Call | None:
-        guard.refuse_hours(plan.number, plan.hours, now)
+        if earlier.placed is None:
+            guard.refuse_hours(plan.number, plan.hours, now)
         return guard.may_dial(plan.number, plan.profile.guard, earlier, once=terms.once, again=terms.again)
 
     return decide

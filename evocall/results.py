@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -46,11 +46,11 @@ def write(path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
 def _lines(file: TextIO, path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
     if path.suffix.lower() == ".jsonl":
         for row, values in _judged(table, fate):
-            fields = dict(zip(table.columns, row.cells, strict=False))
-            file.write(json.dumps(fields | _named(table, values)) + "\n")
+            fields = row.origin or dict(zip(table.columns, row.cells, strict=False))
+            file.write(json.dumps(fields | _named(fields, values)) + "\n")
         return
     writer = csv.writer(file)
-    writer.writerow([*table.columns, *_named(table, dict.fromkeys(COLUMNS))])
+    writer.writerow([*table.columns, *_named(table.columns, dict.fromkeys(COLUMNS))])
     width = len(table.columns)
     for row, values in _judged(table, fate):
         writer.writerow([*row.cells[:width], *("" if values[name] is None else values[name] for name in COLUMNS)])
@@ -72,6 +72,6 @@ def _judged(table: Table, fate: Callable[[Row], Fate]) -> Iterator[tuple[Row, di
         yield row, values
 
 
-def _named(table: Table, values: dict[str, Any]) -> dict[str, Any]:
-    """The values under names that the table does not use itself."""
-    return {f"evocall_{name}" if name in table.columns else name: value for name, value in values.items()}
+def _named(taken: Container[str], values: dict[str, Any]) -> dict[str, Any]:
+    """The values under names that are not taken by the row itself."""
+    return {f"evocall_{name}" if name in taken else name: value for name, value in values.items()}

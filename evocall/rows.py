@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -19,11 +19,15 @@ from evocall.errors import UsageError
 DELIMITERS = (",", ";", "\t")
 JSON_ENDINGS = {".jsonl", ".ndjson", ".json"}
 SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
+DECIMALS = re.compile(r"\+?\d+([.,]0+)")
 LONG_WITHOUT_PLUS = re.compile(r"[1-9]\d{7,14}")
 
 
 class Row(NamedTuple):
-    """One row: its place in the file (the first line is 1), what evocall needs of it, and all its cells as they are."""
+    """One row: its place in the file (the first line is 1), what evocall needs of it, and all its cells as they are.
+
+    `origin` is the whole JSON object that the row was read from, if it was.
+    """
 
     line: int
     number: str
@@ -32,6 +36,7 @@ class Row(NamedTuple):
     key: str
     cells: Sequence[str]
     flaw: str | None = None
+    origin: dict[str, Any] | None = None
 
 
 class Table:
@@ -42,17 +47,19 @@ class Table:
         self._source, self._encoding, self._number = source, encoding, number_column
         self._read = self._json_rows if lines_of_json else self._csv_rows
         self.columns: tuple[str, ...] = ()
-        next(iter(self), None)
+        rows = iter(self)
+        next(rows, None)
+        rows.close()
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Generator[Row]:
         """All rows from the first one on. Raises UsageError for a file that cannot be read as what it claims to be."""
         self._source.seek(0)
         text = io.TextIOWrapper(self._source, self._encoding, newline="")
         try:
             yield from self._read(text)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise UsageError(
-                f"{self.name} is not {self._encoding}: {error.reason}.",
+                f"{self.name} is not {self._encoding}: {getattr(error, 'reason', error)}.",
                 hint="Save it as UTF-8, or say --encoding windows-1252 if it comes from an older spreadsheet.",
                 code="encoding",
             ) from None
@@ -114,13 +121,18 @@ class Table:
             self.columns = self.columns or tuple(map(str, fields))
             cells = [_as_cell(fields.get(column)) for column in self.columns]
             number, flow, caller_id, key = (_as_cell(fields.get(n)) for n in (self._number, "flow", "caller_id", "key"))
-            yield Row(line, number, flow, caller_id, key, cells)
+            yield Row(line, number, flow, caller_id, key, cells, origin=fields)
 
 
 def opened(path: str, *, encoding: str | None, number_column: str) -> Table:
     """The table in a file, or on standard input for `-`. Raises UsageError when there is none to read."""
     try:
-        source = _spooled() if path == "-" else Path(path).open("rb")  # noqa: SIM115 - the table closes it
+        source: IO[bytes] = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - the table closes it
+        if path == "-":
+            source = _spooled(source)
+        elif not source.seekable():
+            with source as pipe:
+                source = _spooled(pipe)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.", code="file") from None
     start = source.read(4096).lstrip(b"\xef\xbb\xbf").lstrip()
@@ -134,7 +146,11 @@ def opened(path: str, *, encoding: str | None, number_column: str) -> Table:
             lines_of_json=lines_of_json,
         )
     except LookupError:
+        source.close()
         raise UsageError(f"--encoding {encoding!r} is not known.", hint="Such as utf-8 or windows-1252.") from None
+    except UsageError:
+        source.close()
+        raise
 
 
 def damage(text: str, region: str | None) -> str | None:
@@ -146,17 +162,17 @@ def damage(text: str, region: str | None) -> str | None:
         return "it is a formula of a spreadsheet"
     if SCIENTIFIC.fullmatch(text):
         return "a spreadsheet has turned it into scientific notation, and its last digits are lost"
-    if text.endswith(".0"):
-        return "it ends in .0, which a spreadsheet has added"
+    if decimals := DECIMALS.fullmatch(text):
+        return f"it ends in {decimals[1]}, which a spreadsheet has added"
     if region is None and LONG_WITHOUT_PLUS.fullmatch(text):
         return "it has no +, which a spreadsheet may have dropped; --region tells how to read it"
     return None
 
 
-def _spooled() -> IO[bytes]:
-    """Standard input in a temporary file, since it is read more than once."""
+def _spooled(pipe: IO[bytes]) -> IO[bytes]:
+    """What comes through a pipe in a temporary file, since it is read more than once."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the table closes it
-    shutil.copyfileobj(sys.stdin.buffer, file)
+    shutil.copyfileobj(pipe, file)
     file.seek(0)
     return file
 

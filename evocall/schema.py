@@ -17,6 +17,7 @@ MIGRATIONS = (
         holder TEXT NOT NULL,
         profile TEXT NOT NULL,
         base_url TEXT NOT NULL,
+        host TEXT NOT NULL,
         username TEXT,
         number TEXT NOT NULL,
         flow TEXT NOT NULL,

@@ -27,8 +27,8 @@ from evocall.errors import (
     Rejected,
     Unavailable,
 )
-from evocall.model import Answer, Credential, DialRequest, Outcome, Profile
-from evocall.transport import Cut, NoAnswer, NotSent, Reply, Wire, is_loopback
+from evocall.model import Answer, Credential, DialRequest, Outcome, Profile, is_loopback
+from evocall.transport import Cut, NoAnswer, NotSent, Reply, Wire
 
 HEADERS = {
     "Accept": "application/json",
@@ -79,6 +79,8 @@ class Service:
         try:
             if not self._signed_in:
                 self.sign_in()
+        except Cut:
+            return _interrupted(Cut(left=False))
         except EvocallError as error:
             return Answer(Outcome.NOT_PLACED, error=error, resend=isinstance(error, Unavailable | RateLimited))
         try:

@@ -6,7 +6,6 @@ no cookies unless asked for.
 """
 
 import http.client
-import http.cookiejar
 import os
 import socket
 import ssl
@@ -25,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from evocall.errors import ConfigError
 from evocall.flight import Flight
+from evocall.model import is_loopback
 
 LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
@@ -64,7 +64,7 @@ class NoAnswer(Exception):
         self.code, self.why = code, why
 
 
-class Cut(BaseException):
+class Cut(KeyboardInterrupt):
     """Ctrl-C or SIGTERM during an exchange; `left` says whether part of the request was sent."""
 
     def __init__(self, *, left: bool) -> None:
@@ -232,14 +232,23 @@ class Wire:
 def _session(base: str, headers: Mapping[str, str], *, cookies: bool) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
-    session.proxies = {} if _loopback(base) else dict(requests.utils.get_environ_proxies(base))
+    session.proxies = (
+        {} if is_loopback(urlsplit(base).hostname or "") else dict(requests.utils.get_environ_proxies(base))
+    )
     session.verify = _bundle()
     session.headers = requests.structures.CaseInsensitiveDict({"Accept-Encoding": "identity", **headers})
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
     if not cookies:
-        session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        session.cookies = _NoCookies()
     return session
+
+
+class _NoCookies(requests.cookies.RequestsCookieJar):
+    """Keeps none: ServiceStack ends the session of a request that brings both a cookie and Basic."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Left in the response."""
 
 
 def _bundle() -> str | bool:
@@ -251,22 +260,6 @@ def _bundle() -> str | bool:
         if path:
             return path
     return True
-
-
-def _loopback(base: str) -> bool:
-    return is_loopback(urlsplit(base).hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host can only be this machine (RFC 6761 for the name, RFC 5735 and 4291 for the addresses)."""
-    import ipaddress
-
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _body(response: requests.Response, flight: Flight) -> tuple[bytes, str | None]:

@@ -309,7 +309,7 @@ def test_the_named_moment_is_allowed_and_the_minute_before_is_not(zones, hours, 
         assert (allowed(zones, hours, first - MINUTE), allowed(zones, hours, first)) == (False, True)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     zones=st.lists(st.sampled_from(ZONES), min_size=1, max_size=3),
     hours=windows(15),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evocall import rows
 from evocall.campaign import Order, Reader
-from evocall.errors import UsageError
+from evocall.errors import Refused, UsageError
 from evocall.model import Campaign, Profile
 from evocall.planning import Planner
 
@@ -26,6 +26,8 @@ def table(tmp_path):
     opened = []
 
     def read(content, name="calls.csv", *, encoding=None, number_column="number"):
+        while opened:
+            opened.pop().close()
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         opened.append(rows.opened(str(path), encoding=encoding, number_column=number_column))
@@ -58,7 +60,7 @@ def reason(table):
         (row,) = rows_read
         try:
             Reader(rows_read, planner, order, None).plan(row)
-        except UsageError as error:
+        except (UsageError, Refused) as error:
             return error.message
         return None
 
@@ -248,9 +250,9 @@ def test_a_pipe_with_a_name_is_read_or_refused(tmp_path):
         (f"={NUMBER}", "formula"),
         (f'="{NUMBER}"', "formula"),
         ("=A1&B1", "formula"),
-        (f"{NUMBER}.0", "ends in .0"),
-        ("18145550100.0", "ends in .0"),
-        (" 18145550100.0 ", "ends in .0"),
+        (f"{NUMBER}.0", "ends in"),
+        ("18145550100.0", "ends in"),
+        (" 18145550100.0 ", "ends in"),
     ],
 )
 def test_what_a_spreadsheet_did_to_a_number_is_named(reason, number, named):
@@ -258,11 +260,12 @@ def test_what_a_spreadsheet_did_to_a_number_is_named(reason, number, named):
 
 
 @pytest.mark.parametrize("region", [None, "US", "DE", "AT"])
-@pytest.mark.parametrize("number", ["{}.0", "+{}.0", "{}.0 ", "+{}.00", "{}.00"])
-@pytest.mark.parametrize("digits", ["18145550100", "8145550100", "49301234567", "4315891234"])
-def test_decimals_of_a_spreadsheet_are_never_dialled_as_digits(reason, digits, number, region):
+@pytest.mark.parametrize("decimals", [".0", ".0 ", ".00"])
+def test_decimals_of_a_spreadsheet_are_never_dialled_as_digits(reason, decimals, region):
     """The full stop is a separator in numbers that people write, so the decimals could pass for digits."""
-    assert reason(number.format(digits), region) is not None
+    for digits in ("18145550100", "8145550100", "49301234567", "4315891234"):
+        assert reason(f"{digits}{decimals}", region) is not None, digits
+        assert reason(f"+{digits}{decimals}", region) is not None, digits
 
 
 def test_a_number_without_plus_is_good_when_the_region_tells_how_to_read_it(reason):

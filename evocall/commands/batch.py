@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from evocall.rows import Row
 
 
+OUTCOMES = ("placed", "already_placed", "not_placed", "unknown")
+
+
 def batch(
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV or JSON Lines, or -", show_default=False)],
     campaign: Annotated[
@@ -69,6 +72,7 @@ def batch(
 
       evocall batch patients.csv --campaign spring --flow reminder --sandbox --pace 50 --yes
     """
+    from contextlib import closing
     from pathlib import Path
 
     from evocall import campaign as campaigns
@@ -88,8 +92,10 @@ def batch(
     output_file = Path(results) if results else None
     if output_file:
         result_file.refuse_existing(output_file)
-    table = rows.opened(file, encoding=encoding, number_column=number_column)
-    with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:
+    with (
+        closing(rows.opened(file, encoding=encoding, number_column=number_column)) as table,
+        target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there,
+    ):
         planner = Planner(there.profile, region=region, between=between, allow=allow or ())
         order = campaigns.Order(
             Campaign(campaign, there.profile.name, flow or there.profile.flow, caller_id or there.profile.caller_id),
@@ -103,26 +109,23 @@ def batch(
         )
         journal_file = paths.journal_file(sandbox=sandbox)
         if dry_run and not journal_file.exists():
-            _checked(screen, campaigns.Reader(table, planner, order, None), there)
+            _rehearse(screen, campaigns.Reader(table, planner, order, None), there)
             return
         with Journal(journal_file) as journal:
-            _refuse_changed(journal, order, begin=not dry_run)
+            _refuse_changed(journal, order)
             reader = campaigns.Reader(table, planner, order, journal)
-            checked = _checked(screen, reader, there)
             if dry_run:
+                _rehearse(screen, reader, there)
                 return
+            checked = _checked(screen, reader, there)
             if not yes:
                 typer.confirm("Dial?", abort=True, err=True)
             _dial(screen, there, reader, journal, checked, output_file)
 
 
-def _refuse_changed(journal: "Journal", order: "Order", *, begin: bool) -> None:
+def _refuse_changed(journal: "Journal", order: "Order") -> None:
     """Raise UsageError when the campaign's name already stands for something else."""
-    from datetime import UTC, datetime
-
     now = order.campaign
-    if begin:
-        journal.begin_campaign(now, datetime.now(UTC))
     known = journal.campaign(now.name)
     if known is None or known == now:
         return
@@ -156,6 +159,18 @@ def _checked(screen: "Screen", reader: "Reader", there: "Target") -> "Checked":
         )
     _summarise(screen, reader, there, found)
     return found
+
+
+def _rehearse(screen: "Screen", reader: "Reader", there: "Target") -> None:
+    """All of a batch but the dialling."""
+    from datetime import UTC, datetime
+
+    from evocall.campaign import Tally
+
+    now = datetime.now(UTC)
+    summary = _summary(reader, _checked(screen, reader, there), Tally(), now)
+    if screen.as_json:
+        screen.document(summary)
 
 
 def _summarise(screen: "Screen", reader: "Reader", there: "Target", found: "Checked") -> None:
@@ -208,6 +223,8 @@ def _dial(
     credential = there.credential()
     watchman.listen_to_signals()
     began = datetime.now(UTC)
+    journal.begin_campaign(reader.order.campaign, began)
+    _refuse_changed(journal, reader.order)
     pace = pacing.Pace(paths.pace_file(there.profile.name), reader.order.pace)
     with screen.progress(checked.to_dial) as progress:
         run = campaigns.Run(
@@ -249,24 +266,15 @@ def _error(reader: "Reader", checked: "Checked", tally: "Tally", *, interrupted:
     return Incomplete(f"{wanted - placed} of {wanted} rows have not been placed.", hint=again)
 
 
-def _report(
-    screen: "Screen",
-    reader: "Reader",
-    checked: "Checked",
-    tally: "Tally",
-    began: Any,
-    error: EvocallError | None,
-) -> None:
-    """After: a table by outcome; with --json one object with the same numbers."""
+def _summary(reader: "Reader", checked: "Checked", tally: "Tally", began: Any) -> dict[str, Any]:
+    """The one JSON object of a batch; times are UTC, the rate is in calls per second."""
     from datetime import UTC, datetime
 
     from evocall.output import SCHEMA, utc
 
     ended = datetime.now(UTC)
-    attempts = sum(tally.outcomes.values())
     seconds = max((ended - began).total_seconds(), 0.001)
-    outcomes = {name: tally.outcomes[name] for name in ("placed", "already_placed", "not_placed", "unknown")}
-    summary = {
+    return {
         "schema": SCHEMA,
         "campaign": reader.order.campaign.name,
         "started": utc(began),
@@ -277,19 +285,32 @@ def _report(
         "duplicates": checked.duplicates,
         "placed_before": checked.placed_before,
         "unknown_before": checked.unknown_before,
+        "to_dial": checked.to_dial,
         "waiting": tally.waiting,
-        "outcomes": outcomes,
+        "outcomes": {name: tally.outcomes[name] for name in OUTCOMES},
         "errors": dict(tally.errors),
-        "rate": round(attempts / seconds, 3),
+        "rate": round(sum(tally.outcomes.values()) / seconds, 3),
         "error": None,
     }
+
+
+def _report(
+    screen: "Screen",
+    reader: "Reader",
+    checked: "Checked",
+    tally: "Tally",
+    began: Any,
+    error: EvocallError | None,
+) -> None:
+    """After: a table by outcome; with --json one object with the same numbers."""
+    summary = _summary(reader, checked, tally, began)
     if error is not None:
         error.summary = summary
     if screen.as_json:
         if error is None:
             screen.document(summary)
         return
-    rows = [(name.replace("_", " "), str(number)) for name, number in outcomes.items() if number]
+    rows = [(name.replace("_", " "), str(number)) for name, number in summary["outcomes"].items() if number]
     rows += [(f"  {code}", str(number)) for code, number in tally.errors.most_common()]
     rows += [("waiting", str(tally.waiting))] if tally.waiting else []
     screen.table(("outcome", "calls"), rows or [("nothing dialled", "0")])

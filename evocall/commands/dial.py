@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from evocall.commands import options
+from evocall.errors import UsageError
 
 
 def dial(
@@ -44,6 +45,8 @@ def dial(
     from evocall.planning import Planner
 
     screen = Screen(as_json=json, quiet=quiet)
+    if once is not None and not once.strip():
+        raise UsageError("--once was given an empty key.", hint="A variable in it may not be set.", code="empty_key")
     witness = placing.Witness()
     with signals.reported(witness.interrupted):
         with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:

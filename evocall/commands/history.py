@@ -72,9 +72,9 @@ def history(
 
     wanted = Filter(
         campaign=campaign,
-        number=phone.read(number, region=region).e164 if number else None,
-        outcome=_outcome(outcome) if outcome else None,
-        since=_moment(since) if since else None,
+        number=phone.read(number, region=region).e164 if number is not None else None,
+        outcome=_outcome(outcome) if outcome is not None else None,
+        since=_moment(since) if since is not None else None,
         limit=limit,
     )
     with Journal(paths.journal_file(sandbox=sandbox)) as journal:
@@ -153,14 +153,14 @@ def _row(record: "Record") -> tuple[str, ...]:
 
 
 def _csv(records: list["Record"]) -> str:
-    """RFC 4180 lines with a heading; times are UTC."""
+    """Lines in the quoting of RFC 4180 with a heading; times are UTC."""
     import csv
     import io
 
     from evocall.output import call_document
 
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for record in records:
         call = call_document(record.call)

@@ -1,0 +1,261 @@
+"""What makes a row the same row, what the check of a table finds, and who dials when."""
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evocall import campaign, rows
+from evocall.campaign import Crew, Identities, Order, Reader, Run, check, digest, identity_of
+from evocall.errors import OutcomeUnknown, Refused, UsageError
+from evocall.journal import Filter, Journal
+from evocall.model import Answer, Campaign, Guard, Outcome, Profile
+from evocall.pacing import Pace
+from evocall.planning import Planner
+
+A, B, C = "+18145550100", "+18145550101", "+18145550102"
+ANYWHERE = Guard()
+NOON = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)  # in New York
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal(tmp_path / "journal.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def reader(tmp_path, journal):
+    """The reader of a table of these lines, with these terms of the order."""
+    tables = []
+
+    def make(*lines, heading="number", between=None, guard=ANYWHERE, **terms):
+        path = tmp_path / "calls.csv"
+        path.write_text("\n".join([heading, *lines, ""]), encoding="utf-8")
+        tables.append(rows.opened(str(path), encoding=None, number_column="number"))
+        profile = Profile("default", "http://127.0.0.1:1", "ops@example.com", flow="welcome", guard=guard)
+        order = Order(Campaign("spring", "default", "welcome", None), **{"pace": 1000, **terms})
+        return Reader(tables[-1], Planner(profile, between=between), order, journal)
+
+    yield make
+    for table in tables:
+        table.close()
+
+
+@pytest.fixture
+def run(reader, journal, tmp_path):
+    """Runs a campaign on a service that answers each number with these outcomes in turn, the last one for ever."""
+    pace = Pace(tmp_path / "pace" / "default", 1000)
+
+    answers, asked = {}, Counter()
+
+    class Service:
+        def place(self, request):
+            outcomes = answers.get(request.number, [Outcome.PLACED])
+            asked[request.number] += 1
+            outcome = outcomes[min(asked[request.number], len(outcomes)) - 1]
+            refusals = {Outcome.NOT_PLACED: Refused("it said no"), Outcome.UNKNOWN: OutcomeUnknown("nobody knows")}
+            return Answer(outcome, error=refusals.get(outcome))
+
+        def close(self):
+            pass
+
+    def begin(*lines, given=(), **terms):
+        answers.update(given)
+        read = reader(*lines, **terms)
+        found = check(read, lambda *_: None, NOON)
+        one = Run(read, journal, pace, Service, repeated=found.repeated)
+        return one.run(), asked
+
+    yield begin
+    pace.close()
+
+
+@pytest.fixture
+def found(reader):
+    """What the check finds, and which lines it complains about."""
+
+    def look(*lines, **terms):
+        complaints = []
+        result = check(reader(*lines, **terms), lambda row, error: complaints.append((row.line, error.code)), NOON)
+        return result, complaints
+
+    return look
+
+
+@given(st.lists(st.integers(0, campaign.HASH_BITS)), st.integers(0, campaign.HASH_BITS))
+def test_a_set_of_identities_holds_what_was_put_in(values, other):
+    identities = Identities(values)
+    assert all(value in identities for value in values)
+    assert (other in values) == (other in identities)
+    assert len(values) == len(identities)
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_repeated_identities_are_those_given_more_than_once(values):
+    expected = {value for value, count in Counter(values).items() if count > 1}
+    assert expected == Identities(values).repeated()
+
+
+@given(st.text())
+def test_a_hash_has_64_bits_and_stays_the_same(text):
+    assert 0 <= digest(text) == digest(text) <= campaign.HASH_BITS
+
+
+def test_a_row_is_its_key_or_its_number_and_flow(reader):
+    """However it is written, and whether the flow is the row's or the command's."""
+    read = reader(
+        f"{A},,", "+1 814-555-0100,,", f"{A},welcome,", f"{A},alert,", f"{A},, k ", f"{B},alert,k",
+        heading="number,flow,key",
+    )  # fmt: skip
+    identities = [identity_of(row, read.plan(row)) for row in read.table]
+    assert [f"{A} welcome"] * 3 + [f"{A} alert", "k", "k"] == identities
+
+
+def test_the_guess_at_an_identity_is_right_or_stands_for_no_row(reader):
+    """It spares reading the number of rows that are done."""
+    read = reader(A, "+1 814-555-0100", "nonsense")
+    first, written, bad = list(read.table)
+    assert identity_of(first, read.plan(first)) == read.guess(first)
+    assert read.guess(written) != read.guess(first) != read.guess(bad)
+
+
+def test_the_check_counts_everything_once(found):
+    result, complaints = found(A, A, "x", B, "911", "+442079460958", guard=Guard(countries=("US",)))
+    assert [(4, "invalid_number"), (6, "emergency"), (7, "country")] == complaints
+    assert (6, 3, 1, 2, {"US": 3}) == (
+        result.rows,
+        result.bad,
+        result.duplicates,
+        result.to_dial,
+        dict(result.countries),
+    )
+
+
+def test_the_check_counts_rows_outside_their_hours(found):
+    """It is noon in New York and night in Tokyo."""
+    result, _ = found(A, "+81312345678", B, between="08:00-21:00")
+    assert (3, 1) == (result.to_dial, result.waiting)
+
+
+def test_the_check_of_an_empty_table_finds_nothing(found):
+    result, complaints = found()
+    assert (0, 0, 0, []) == (result.rows, result.to_dial, result.bad, complaints)
+
+
+def test_a_row_with_a_flaw_is_bad_for_that_reason(reader):
+    read = reader(f"{A},{B}")
+    with pytest.raises(UsageError, match="it has 2 cells"):
+        read.plan(next(iter(read.table)))
+
+
+def test_a_second_run_dials_what_was_not_placed(run):
+    tally, asked = run(A, B, C, given={B: [Outcome.NOT_PLACED, Outcome.PLACED], C: [Outcome.UNKNOWN]})
+    assert ({"placed": 1, "not_placed": 1, "unknown": 1}, None) == (dict(tally.outcomes), tally.stopped)
+    tally, asked = run(A, B, C)
+    assert {"placed": 1} == dict(tally.outcomes)
+    assert {A: 1, B: 2, C: 1} == asked
+
+
+def test_unknown_rows_are_dialled_again_once_a_run_when_told(run):
+    """A call that was placed in spite of an unknown one before it is placed."""
+    run(A, B, given={A: [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.PLACED]})
+    assert {"unknown": 1} == dict(run(A, B, retry_unknown=True)[0].outcomes)
+    assert {"placed": 1} == dict(run(A, B, retry_unknown=True)[0].outcomes)
+    tally, asked = run(A, B, retry_unknown=True)
+    assert ({}, {A: 3, B: 1}) == (dict(tally.outcomes), asked)
+
+
+def test_a_later_pass_of_a_run_leaves_alone_what_the_run_has_dialled(reader, journal, tmp_path):
+    """Rows may wait for their hours between passes; --retry-unknown means one more call, not one a pass."""
+    asked = []
+
+    class Service:
+        def place(self, request):
+            asked.append(request.number)
+            return Answer(Outcome.UNKNOWN, error=OutcomeUnknown("nobody knows"))
+
+        def close(self):
+            pass
+
+    read, pace = reader(A, retry_unknown=True), Pace(tmp_path / "pace" / "default", 1000)
+    one = Run(read, journal, pace, Service)
+    for _ in range(2):
+        one._pass()
+        one._crew.drain()
+        read.refresh()
+    one._crew.close()
+    pace.close()
+    assert [A] == asked
+
+
+def test_failures_in_a_row_stop_a_run(run):
+    """An unknown outcome is none of them, and does not end the row of them either."""
+    lost, dead = "+18145550105", "+18145550106"
+    given = {A: [Outcome.NOT_PLACED], lost: [Outcome.UNKNOWN], B: [Outcome.NOT_PLACED], dead: [Outcome.UNKNOWN]}
+    tally, asked = run(A, lost, B, C, dead, given=given, max_failures=2, concurrency=1)
+    assert ("it said no", {A: 1, lost: 1, B: 1}) == (str(tally.stopped), asked)
+
+
+def test_a_limit_counts_rows_that_are_dialled(run):
+    """Those that are done already do not use it up."""
+    assert 1 == run(A, B, C, limit=1)[0].outcomes["placed"]
+    assert {A: 1, B: 1} == run(A, B, C, limit=1)[1]
+
+
+def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path):
+    """The run is stopped, and says that it is a defect."""
+
+    class Broken:
+        def place(self, request):
+            raise ZeroDivisionError
+
+        def close(self):
+            pass
+
+    pace = Pace(tmp_path / "pace" / "default", 1000)
+    tally = Run(reader(A, B, concurrency=1), journal, pace, Broken).run()
+    pace.close()
+    assert "internal" == tally.stopped.code
+    assert ["unknown"] == [str(record.call.outcome) for record in journal.calls(Filter())]
+    assert {"unknown": 1} == dict(tally.outcomes)
+
+
+def test_a_run_that_is_stopped_before_it_begins_dials_nobody(reader, journal, tmp_path):
+    pace = Pace(tmp_path / "pace" / "default", 1000)
+    one = Run(reader(A, B), journal, pace, lambda: pytest.fail("nobody is needed"))
+    one.stop.set()
+    assert {} == dict(one.run().outcomes)
+    pace.close()
+
+
+def test_a_crew_has_no_more_workers_than_asked_for_and_each_its_service():
+    """And they close it when they go home."""
+    closed, at_work, most, lock = [], [], [], threading.Lock()
+
+    class Service:
+        def close(self):
+            closed.append(self)
+
+    def work(service, item):
+        with lock:
+            at_work.append(item)
+            most.append(len(at_work))
+        together.wait()
+        with lock:
+            at_work.remove(item)
+
+    together = threading.Barrier(3, timeout=30)
+    crew = Crew(3, Service, work)
+    for item in range(12):
+        while not crew.free(timeout=1):
+            pass
+        crew.hand(item)
+    crew.drain()
+    crew.close()
+    for thread in crew._threads:
+        thread.join(30)
+    assert (3, 3) == (max(most), len(set(closed)))
