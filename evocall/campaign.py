@@ -13,11 +13,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from evocall import guard, placing, rows
-from evocall.errors import AuthError, ConfigError, EvocallError, Forbidden, OutcomeUnknown, Refused, UsageError
+from evocall.errors import (
+    AuthError,
+    ConfigError,
+    EvocallError,
+    Forbidden,
+    Interrupted,
+    JournalError,
+    OutcomeUnknown,
+    Refused,
+    UsageError,
+)
 from evocall.journal import Journal, Key
 from evocall.model import Call, Campaign, Outcome, Plan
 from evocall.pacing import Pace
@@ -26,6 +36,7 @@ from evocall.rows import Row, Table
 
 MOST_IN_FLIGHT = 64
 PATIENCE = 3600.0  # seconds; a campaign slows down for as long as the service asks, within reason
+BREATH = 0.05  # seconds without work after which the outcomes so far are put on disk
 HASH_BITS = (1 << 64) - 1
 FATAL = (AuthError, Forbidden, ConfigError)
 WAITING = "hours"
@@ -92,6 +103,9 @@ class Reader:
         self.table, self.planner, self.order = table, planner, order
         self._journal = journal
         self._flows: dict[str, str] = {}
+        planner.caller(order.campaign.caller_id)
+        if "flow" not in (column.lower() for column in table.columns):
+            planner.flow(order.campaign.flow)
         self.placed = self.unknown = Identities()
         self.refresh()
 
@@ -230,7 +244,8 @@ class Run:
         self._journal, self._pace = journal, pace
         self._repeated, self._username = repeated, username
         self._tell, self._changed = tell, changed
-        self._crew = Crew(self._order.concurrency, make_service, self._dial)
+        self._crew = Crew(self._order.concurrency, make_service, self._dial, self._record)
+        self._begun: set[int] = set()  # only where hours may make a second pass
         self._lock = threading.Lock()
         self._left = float("inf") if self._order.limit is None else self._order.limit
 
@@ -247,7 +262,14 @@ class Run:
                 self._reader.refresh()
         finally:
             self._crew.close()
+            self._record()
+
+    def _record(self) -> None:
+        """Put on disk what is known of the calls so far."""
+        try:
             self._journal.flush()
+        except JournalError as error:
+            self._end(error)
 
     def _pass(self) -> datetime | None:
         """Dial all rows that may be dialled now; the first moment at which one more may, None when none waits."""
@@ -257,16 +279,19 @@ class Run:
         for row, plan, identity in self._open_rows():
             if self.stop.is_set() or self._left <= 0:
                 break
-            if digest(identity) in self._repeated:
-                if digest(identity) in seen:
-                    continue
-                seen.add(digest(identity))
+            value = digest(identity)
+            if value in self._begun or value in seen:
+                continue
+            if value in self._repeated:
+                seen.add(value)
             now = datetime.now(UTC)
             if _outside(plan, now):
                 moment = guard.first_allowed(guard.zones_of(plan.number, now), plan.hours, now) if plan.hours else None
                 self.tally.waiting += 1
                 earliest = min(filter(None, (earliest, moment)), default=None)
                 continue
+            if plan.hours is not None or self._order.retry_unknown:
+                self._begun.add(value)
             self._begin(row, plan, identity)
         return earliest
 
@@ -288,22 +313,26 @@ class Run:
         while not self._crew.free(timeout=0.2):
             if self.stop.is_set():
                 return
-        self._until(self._pace.take())
+        self._wait_for_slot()
         if self.stop.is_set():
             self._crew.give_back()
             return
         self._left -= 1
         self._crew.hand((row, plan, identity))
 
-    def _until(self, moment: float) -> None:
-        wait = moment - time.monotonic()
-        if wait > 0:
-            self.stop.wait(wait)
+    def _wait_for_slot(self) -> None:
+        """Come back at the next slot of the pace, or when the run is stopped."""
+        while True:
+            wait = self._pace.take() - time.monotonic()
+            if wait > 0:
+                self.stop.wait(wait)
+            if self.stop.is_set() or not self._pace.held():
+                return
 
     def _pause(self, seconds: float) -> None:
         """Slow everybody down for as long as the service asks, and come back at a slot of the pace."""
         self._pace.hold(seconds)
-        self._until(self._pace.take())
+        self._wait_for_slot()
         if self.stop.is_set():
             raise KeyboardInterrupt
 
@@ -324,7 +353,9 @@ class Run:
         except EvocallError as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001 - a worker must not die in silence
-            self._failed(ConfigError(f"a defect in evocall: {type(error).__name__}: {error}", code="internal"))
+            defect = ConfigError(f"a defect in evocall: {type(error).__name__}: {error}", code="internal")
+            defect.call = Call(Outcome.UNKNOWN)
+            self._failed(defect)
         else:
             self._succeeded(call)
 
@@ -342,7 +373,7 @@ class Run:
             outcome = error.call.outcome if error.call else Outcome.NOT_PLACED
             self.tally.outcomes[outcome.value] += 1
             self.tally.errors[error.code] += 1
-            if not isinstance(error, OutcomeUnknown):
+            if not isinstance(error, OutcomeUnknown | Interrupted):
                 self.tally.failures_in_a_row += 1
             too_many = self.tally.failures_in_a_row >= self._order.max_failures
             if too_many or isinstance(error, FATAL) or error.code == "max_per_day":
@@ -357,8 +388,14 @@ class Run:
 class Crew:
     """Workers that place calls at the same time: as many as the pace needs, begun one by one, each with its service."""
 
-    def __init__(self, most: int, make_service: Callable[[], Sender], work: Callable[[Sender, Any], None]) -> None:
-        self._most, self._make, self._work = most, make_service, work
+    def __init__(
+        self,
+        most: int,
+        make_service: Callable[[], Sender],
+        work: Callable[[Sender, Any], None],
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._make, self._work, self._rest = make_service, work, rest
         self._free = threading.Semaphore(most)
         self._idle = 0
         self._busy = 0
@@ -397,7 +434,7 @@ class Crew:
             self._items.put(None)
 
     def _serve(self, service: Sender) -> None:
-        while (item := self._items.get()) is not None:
+        while (item := self._next()) is not None:
             try:
                 self._work(service, item)
             finally:
@@ -407,6 +444,14 @@ class Crew:
                     self._lock.notify_all()
                 self._free.release()
         service.close()
+
+    def _next(self) -> Any:
+        """The next item; whoever has none for a moment does what can wait."""
+        try:
+            return self._items.get(timeout=BREATH)
+        except Empty:
+            self._rest()
+            return self._items.get()
 
 
 def outcome_of(reader: Reader, journal: Journal, row: Row) -> tuple[str, Call | None, EvocallError | None]:

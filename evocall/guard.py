@@ -133,16 +133,19 @@ def _first_moment(zones: Sequence[ZoneInfo], hours: Hours, now: datetime) -> str
     return f"Allowed from {moment:%Y-%m-%d %H:%M} UTC, which is {moment.astimezone(zones[0]):%H:%M} there."
 
 
-def may_dial(number: Number, guard: Guard, earlier: Earlier, *, once: str | None, again: bool) -> Call | None:
+def may_dial(
+    number: Number, guard: Guard, earlier: Earlier, *, once: str | None, again: bool, over_caps: bool = False
+) -> Call | None:
     """None when the call may be placed; the earlier call when its once-key has been used up.
 
-    Raises OutcomeUnknown when an earlier call may have rung, Refused when a cap is reached; `again` passes both.
+    Raises OutcomeUnknown when an earlier call may have rung, unless `again`, and Refused when a cap is reached, unless
+    `over_caps`.
     """
     if once is not None and earlier.placed is not None:
         return earlier.placed
     if earlier.unknown is not None and not again:
         raise _held_back(earlier.unknown, once)
-    if not again:
+    if not over_caps:
         _refuse_cap("max_per_day", guard.max_per_day, earlier.today, "This profile")
         _refuse_cap(
             "max_per_number_per_day", guard.max_per_number_per_day, earlier.today_to_number, number.international

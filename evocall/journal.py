@@ -68,8 +68,9 @@ class Key:
 class _Job(Generic[Result]):
     """Work waiting for a transaction. What it raises of ours it raises before it writes, so the others go on."""
 
-    def __init__(self, work: Callable[[sqlite3.Cursor], Result]) -> None:
+    def __init__(self, work: Callable[[sqlite3.Cursor], Result], reserved: Reserved | None = None) -> None:
         self._work = work
+        self.reserved = reserved
         self._results: list[Result] = []
         self.error: EvocallError | None = None
         self.done = False
@@ -197,9 +198,9 @@ class Journal:
             raise
 
     def resolve_soon(self, reserved: Reserved, answer: Answer, duration: timedelta) -> None:
-        """As `resolve`, but on disk only with the next transaction: a power cut before it leaves the call unknown."""
+        """As `resolve`, on disk only with the next transaction or `flush`; until then the call counts as unknown."""
         values = _outcome_values(reserved, answer.outcome.value, answer, duration)
-        self._jobs.append(_Job(lambda cursor: cursor.execute(RESOLVE, values)))
+        self._jobs.append(_Job(lambda cursor: cursor.execute(RESOLVE, values), reserved))
 
     def flush(self) -> None:
         """Put on disk what `resolve_soon` has left."""
@@ -342,6 +343,8 @@ class Journal:
         except BaseException as error:
             for job in jobs:
                 job.error = _of_its_own(error)
+                if job.reserved is not None:
+                    self._unrecorded.add(job.reserved.id)
             if not isinstance(error, JournalError):
                 raise
         finally:

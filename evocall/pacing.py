@@ -31,30 +31,38 @@ class Pace:
 
     def take(self) -> float:
         """The moment, on the monotonic clock, at which the next call may start; it is taken from all others."""
-        with self._shared() as (now, free):
+        with self._shared() as (now, free, held):
             start = max(now, free)
-            self._write(start + self._interval)
+            self._write(start + self._interval, held)
         return start
 
     def hold(self, seconds: float) -> None:
         """Let nobody start for that long: the service has asked for it."""
-        with self._shared() as (now, free):
-            self._write(max(free, now + seconds))
+        with self._shared() as (now, free, held):
+            until = now + min(seconds, LONGEST_HOLD)
+            self._write(max(free, until), max(held, until))
+
+    def held(self) -> bool:
+        """Whether somebody has asked all to hold, and that time is not over; slots taken before are then void."""
+        with self._shared() as (now, _, held):
+            return held > now
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
 
     @contextmanager
-    def _shared(self) -> Iterator[tuple[float, float]]:
+    def _shared(self) -> Iterator[tuple[float, float, float]]:
+        """Now, the next free moment, and the end of the hold, while nobody else may change them."""
         with self._threads, locked(self._file):
-            boot, _, free = os.pread(self._file, 200, 0).decode("ascii", "replace").partition(" ")
             now = self._clock()
+            boot, free, held, *_ = [*os.pread(self._file, 200, 0).decode("ascii", "replace").split(" "), "", "", ""]
             # After a restart of the machine its monotonic clock begins anew; what else cannot be is damage.
-            yield now, _moment(free, now) if boot == self._boot else now
+            known = boot == self._boot
+            yield now, _moment(free, now) if known else now, _moment(held, now) if known else now
 
-    def _write(self, free: float) -> None:
-        text = f"{self._boot} {free!r}".encode()
+    def _write(self, free: float, held: float) -> None:
+        text = f"{self._boot} {free!r} {held!r}".encode()
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
 

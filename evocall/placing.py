@@ -218,7 +218,14 @@ def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call |
     def decide(earlier: Earlier) -> Call | None:
         if earlier.placed is None:
             guard.refuse_hours(plan.number, plan.hours, now)
-        return guard.may_dial(plan.number, plan.profile.guard, earlier, once=terms.once, again=terms.again)
+        return guard.may_dial(
+            plan.number,
+            plan.profile.guard,
+            earlier,
+            once=terms.once,
+            again=terms.again,
+            over_caps=terms.again and terms.campaign is None,
+        )
 
     return decide
 

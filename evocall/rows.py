@@ -80,16 +80,18 @@ class Table:
         self.columns = tuple(headings)
         at = self._places(headings)
         width = len(headings)
+        begins = reader.line_num + 1
         for cells in reader:
-            if not cells:
+            line, begins = begins, reader.line_num + 1
+            if not any(map(str.strip, cells)):
                 continue
             if len(cells) > width:
                 flaw = f"it has {len(cells)} cells, and the first line only {width}"
-                yield Row(reader.line_num, ", ".join(cells)[:60], "", "", "", cells[:width], flaw)
+                yield Row(line, ", ".join(cells)[:60], "", "", "", cells[:width], flaw)
                 continue
             # One cell more, always empty, stands for each column that the file does not have.
             cells.extend([""] * (width + 1 - len(cells)))
-            yield Row(reader.line_num, cells[at[0]], cells[at[1]], cells[at[2]], cells[at[3]], cells)
+            yield Row(line, cells[at[0]], cells[at[1]], cells[at[2]], cells[at[3]], cells)
 
     def _places(self, headings: list[str]) -> list[int]:
         """Where number, flow, caller ID and key stand in a row; one past the end for a column that is not there."""

@@ -235,8 +235,12 @@ def test_a_pipe_with_a_name_is_read_or_refused(tmp_path):
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_text, args=(f"number\n{NUMBER}\n",), daemon=True)
     writer.start()
-    with contextlib.suppress(UsageError):
-        assert [NUMBER] == [row.number for row in rows.opened(str(path), encoding=None, number_column="number")]
+    with (
+        contextlib.suppress(UsageError),
+        contextlib.closing(rows.opened(str(path), encoding=None, number_column="number")) as read,
+    ):
+        assert [[NUMBER]] * 2 == [[row.number for row in read] for _ in range(2)]
+    writer.join(30)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +277,7 @@ def test_a_number_without_plus_is_good_when_the_region_tells_how_to_read_it(reas
     assert None is reason("(814) 555-0100", "US")
 
 
-@pytest.mark.parametrize("number", ["", "   ", "-", "Ann", "+1", "5"])
+@pytest.mark.parametrize("number", ["-", "Ann", "+1", "5"])
 def test_what_is_no_number_is_not_blamed_on_a_spreadsheet(reason, number):
     assert "spreadsheet" not in reason(number)
 

@@ -152,11 +152,13 @@ def _checked(screen: "Screen", reader: "Reader", there: "Target") -> "Checked":
 
     found = campaigns.check(reader, complain, datetime.now(UTC))
     if found.bad and not reader.order.skip_invalid:
-        raise UsageError(
+        error = UsageError(
             f"{found.bad} of {found.rows} rows of {reader.table.name} are bad; nothing was dialled.",
             hint="Mend them, or leave them out with --skip-invalid.",
             code="bad_rows",
         )
+        error.summary = _summary(reader, found, campaigns.Tally(), datetime.now(UTC))
+        raise error
     _summarise(screen, reader, there, found)
     return found
 
@@ -217,11 +219,9 @@ def _dial(
 
     from evocall import campaign as campaigns
     from evocall import pacing, paths, results, signals
-    from evocall.flight import watchman
     from evocall.service import Service
 
     credential = there.credential()
-    watchman.listen_to_signals()
     began = datetime.now(UTC)
     journal.begin_campaign(reader.order.campaign, began)
     _refuse_changed(journal, reader.order)

@@ -27,6 +27,7 @@ KEYS = {
     "rows",
     "bad",
     "denied",
+    "to_dial",
     "duplicates",
     "placed_before",
     "unknown_before",
