@@ -341,8 +341,8 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_call
         connection.execute("INSERT INTO schema_version (version) VALUES (1)")
         connection.execute(
             "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, once_key, attempt, "
-            "requested_at) VALUES (7, 'placed', 'x', 'default', 'http://127.0.0.1:9', 'localhost', '+18145550100', 'f', "
-            "'k', 1, 1777982400000)"
+            "requested_at) VALUES (7, 'placed', 'x', 'default', 'http://127.0.0.1:9', 'localhost', '+18145550100', "
+            "'f', 'k', 1, 1777982400000)"
         )
     with Journal(path) as journal:
         found = reserve(journal, "k")
