@@ -7,21 +7,16 @@ row is gone, `sending` counts as unknown and `waiting` as not placed. No secret 
 
 import json
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
-from evocall import schema
-from evocall.errors import EvocallError, JournalError, OutcomeUnknown
+from evocall.errors import JournalError, OutcomeUnknown
 from evocall.lease import Lease, is_alive
 from evocall.model import Answer, Call, Campaign, Earlier, Outcome, Plan, Record
-
-Result = TypeVar("Result")
+from evocall.transactions import Transactions
 
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
 SENDING, WAITING = "sending", "waiting"
@@ -65,30 +60,6 @@ class Key:
     campaign: str | None = None
 
 
-class _Job(Generic[Result]):
-    """Work waiting for a transaction. What it raises of ours it raises before it writes, so the others go on."""
-
-    def __init__(self, work: Callable[[sqlite3.Cursor], Result], reserved: Reserved | None = None) -> None:
-        self._work = work
-        self.reserved = reserved
-        self._results: list[Result] = []
-        self.error: EvocallError | None = None
-        self.done = False
-
-    def run(self, cursor: sqlite3.Cursor) -> None:
-        try:
-            self._results.append(self._work(cursor))
-        except EvocallError as error:
-            self.error = error
-        except UnicodeEncodeError as error:
-            self.error = JournalError(f"The journal holds only text, and {error.object!r} is none.")
-
-    def outcome(self) -> Result:
-        if self.error is not None:
-            raise self.error
-        return self._results[0]
-
-
 class Journal:
     """One journal file, open for as long as the `with` block lasts. Every method raises JournalError when it fails."""
 
@@ -96,17 +67,14 @@ class Journal:
         self.path = path
         self._leases = path.parent / "running"
         self._lease: Lease | None = None
-        self._lock = threading.Lock()
-        self._jobs: deque[_Job[Any]] = deque()
         self._unrecorded: set[int] = set()
-        with self._guarded():
-            self._connection = schema.opened(path)
+        self._file = Transactions(path)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._file.close()
         if self._lease is not None:
             self._lease.release()
 
@@ -133,7 +101,7 @@ class Journal:
                 return None
             return decide(earlier) or self._reserved(cursor, plan, key, username, now)
 
-        return self._together(work)
+        return self._file.together(work)
 
     def _reserved(self, cursor: sqlite3.Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
         if self._lease is None:
@@ -170,7 +138,7 @@ class Journal:
             self._bury_the_dead(cursor)
             return _earlier(cursor, plan, key, now, hold_back)
 
-        return self._together(work)
+        return self._file.together(work)
 
     def wait(self, reserved: Reserved, answer: Answer) -> None:
         """The last attempt provably placed no call, and another one follows later."""
@@ -187,7 +155,7 @@ class Journal:
             if cursor.rowcount != 1:
                 raise JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
 
-        self._together(work)
+        self._file.together(work)
 
     def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
         """Write down what the call came to, and return it as it will be remembered."""
@@ -200,11 +168,11 @@ class Journal:
     def resolve_soon(self, reserved: Reserved, answer: Answer, duration: timedelta) -> None:
         """As `resolve`, on disk only with the next transaction or `flush`; until then the call counts as unknown."""
         values = _outcome_values(reserved, answer.outcome.value, answer, duration)
-        self._jobs.append(_Job(lambda cursor: cursor.execute(RESOLVE, values), reserved))
+        self._file.later(lambda cursor: cursor.execute(RESOLVE, values), lambda: self._unrecorded.add(reserved.id))
 
     def flush(self) -> None:
         """Put on disk what `resolve_soon` has left."""
-        self._together(lambda _: None)
+        self._file.together(lambda _: None)
 
     def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
         """The calls that the filter lets through, newest first."""
@@ -223,10 +191,8 @@ class Journal:
             conditions.append("state NOT IN ('placed', 'not_placed')")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
-        self._together(self._bury_the_dead)
-        with self._guarded():
-            cursor = self._connection.execute(f"SELECT {COLUMNS} FROM calls{where} ORDER BY id DESC{limit}", values)  # noqa: S608
-            yield from map(_record, cursor)
+        self._file.together(self._bury_the_dead)
+        yield from map(_record, self._file.rows(f"SELECT {COLUMNS} FROM calls{where} ORDER BY id DESC{limit}", values))  # noqa: S608
 
     def begin_campaign(self, campaign: Campaign, now: datetime) -> None:
         """Write down what the campaign's name stands for, unless there are calls of it already."""
@@ -242,37 +208,34 @@ class Journal:
                 (campaign.name, campaign.profile, campaign.flow, campaign.caller_id, _milliseconds(now)),
             )
 
-        self._together(work)
+        self._file.together(work)
 
     def campaign(self, name: str) -> Campaign | None:
         """What the campaign of that name was begun as; None for one of which nothing was dialled yet."""
-        with self._lock, self._guarded():
-            row = self._connection.execute(
-                "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ? "
-                "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
-                (name, name),
-            ).fetchone()
-        return Campaign(*row) if row else None
+        found = self._file.rows(
+            "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ? "
+            "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
+            (name, name),
+        )
+        return next((Campaign(*row) for row in found), None)
 
     def campaign_keys(self, name: str) -> Iterator[tuple[str, Outcome]]:
         """The rows of a campaign that were placed, or may have been; millions are read one by one."""
-        self._together(self._bury_the_dead)
-        with self._guarded():
-            cursor = self._connection.execute(
-                "SELECT once_key, state FROM calls WHERE campaign = ? AND state <> ?", (name, Outcome.NOT_PLACED.value)
-            )
-            for key, state in cursor:
-                yield key, Outcome.UNKNOWN if state in {SENDING, WAITING} else Outcome(state)
+        self._file.together(self._bury_the_dead)
+        found = self._file.rows(
+            "SELECT once_key, state FROM calls WHERE campaign = ? AND state <> ?", (name, Outcome.NOT_PLACED.value)
+        )
+        for key, state in found:
+            yield key, Outcome.UNKNOWN if state in {SENDING, WAITING} else Outcome(state)
 
     def campaign_call(self, profile: str, key: Key) -> Record | None:
         """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
-        with self._lock, self._guarded():
-            row = self._connection.execute(
-                f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
-                "ORDER BY CASE state WHEN 'placed' THEN 0 WHEN 'not_placed' THEN 2 ELSE 1 END, id DESC LIMIT 1",
-                (profile, key.once, key.campaign or ""),
-            ).fetchone()
-        return _record(row) if row else None
+        found = self._file.rows(
+            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
+            "ORDER BY CASE state WHEN 'placed' THEN 0 WHEN 'not_placed' THEN 2 ELSE 1 END, id DESC LIMIT 1",
+            (profile, key.once, key.campaign or ""),
+        )
+        return next(map(_record, found), None)
 
     def purge(self, before: datetime) -> int:
         """Delete the calls requested before that moment, their once-keys with them; returns how many."""
@@ -285,7 +248,7 @@ class Journal:
             )
             return cursor.rowcount
 
-        return self._together(work)
+        return self._file.together(work)
 
     def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> Record:
         values = _outcome_values(reserved, state, answer, duration)
@@ -295,7 +258,7 @@ class Journal:
             cursor.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (reserved.id,))  # noqa: S608
             return _record(cursor.fetchone())
 
-        return self._together(work)
+        return self._file.together(work)
 
     def _bury_the_dead(self, cursor: sqlite3.Cursor) -> None:
         """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
@@ -314,49 +277,6 @@ class Journal:
                     "UPDATE calls SET state = ? WHERE state = ? AND holder = ?",
                     (Outcome.NOT_PLACED.value, WAITING, holder),
                 )
-
-    def _together(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
-        """Do the work in one transaction, shared with whatever other threads are waiting: one fsync for all of them."""
-        job = _Job(work)
-        self._jobs.append(job)
-        with self._lock:
-            if not job.done:
-                self._commit()
-        return job.outcome()
-
-    def _commit(self) -> None:
-        """Do all waiting jobs, from the first look to the last write, and commit them to disk."""
-        jobs: list[_Job[Any]] = []
-        while self._jobs:
-            jobs.append(self._jobs.popleft())
-        try:
-            with self._guarded():
-                cursor = self._connection.cursor()
-                cursor.execute("BEGIN IMMEDIATE")
-                try:
-                    for job in jobs:
-                        job.run(cursor)
-                    self._connection.commit()
-                except BaseException:
-                    self._connection.rollback()
-                    raise
-        except BaseException as error:
-            for job in jobs:
-                job.error = _of_its_own(error)
-                if job.reserved is not None:
-                    self._unrecorded.add(job.reserved.id)
-            if not isinstance(error, JournalError):
-                raise
-        finally:
-            for job in jobs:
-                job.done = True
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise schema.trouble(self.path, error) from error
 
 
 def _outcome_values(
@@ -409,13 +329,6 @@ def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_b
         today=_requested(cursor, plan, now, "profile = ?", plan.profile.name),
         today_to_number=_requested(cursor, plan, now, "number = ?", plan.number.e164),
     )
-
-
-def _of_its_own(error: BaseException) -> JournalError:
-    """The error of a transaction for one of its jobs, which may add its call to it."""
-    if isinstance(error, JournalError):
-        return JournalError(error.message, hint=error.hint, code=error.code)
-    return JournalError("The journal was interrupted.")
 
 
 def _requested(cursor: sqlite3.Cursor, plan: Plan, now: datetime, condition: str, value: str) -> Sequence[datetime]:

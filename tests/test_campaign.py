@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evocall import campaign, rows
-from evocall.campaign import Crew, Identities, Order, Reader, Run, check, digest, identity_of
+from evocall import reading, rows
+from evocall.campaign import Run
+from evocall.crew import Crew
 from evocall.errors import OutcomeUnknown, Refused, UsageError
 from evocall.journal import Filter, Journal
 from evocall.model import Answer, Campaign, Guard, Outcome, Profile
 from evocall.pacing import Pace
 from evocall.planning import Planner
+from evocall.reading import Identities, Order, Reader, check, digest, identity_of
 
 A, B, C = "+18145550100", "+18145550101", "+18145550102"
 ANYWHERE = Guard()
@@ -86,7 +88,7 @@ def found(reader):
     return look
 
 
-@given(st.lists(st.integers(0, campaign.HASH_BITS)), st.integers(0, campaign.HASH_BITS))
+@given(st.lists(st.integers(0, reading.HASH_BITS)), st.integers(0, reading.HASH_BITS))
 def test_a_set_of_identities_holds_what_was_put_in(values, other):
     identities = Identities(values)
     assert all(value in identities for value in values)
@@ -102,7 +104,7 @@ def test_repeated_identities_are_those_given_more_than_once(values):
 
 @given(st.text())
 def test_a_hash_has_64_bits_and_stays_the_same(text):
-    assert 0 <= digest(text) == digest(text) <= campaign.HASH_BITS
+    assert 0 <= digest(text) == digest(text) <= reading.HASH_BITS
 
 
 def test_a_row_is_its_key_or_its_number_and_flow(reader):

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from evocall import rows
-from evocall.campaign import Order, Reader
 from evocall.errors import Refused, UsageError
 from evocall.model import Campaign, Profile
 from evocall.planning import Planner
+from evocall.reading import Order, Reader
 
 NUMBER, OTHER = "+18145550100", "+18145550101"
 

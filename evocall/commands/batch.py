@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evocall.commands import options
-from evocall.errors import EvocallError, Incomplete, Interrupted, UsageError
+from evocall.errors import EvocallError, UsageError
 
 if TYPE_CHECKING:
-    from evocall.campaign import Checked, Order, Reader, Tally
     from evocall.commands.target import Target
     from evocall.journal import Journal
     from evocall.output import Screen
+    from evocall.reading import Checked, Order, Reader
     from evocall.rows import Row
-
-
-OUTCOMES = ("placed", "already_placed", "not_placed", "unknown")
 
 
 def batch(
@@ -75,7 +72,6 @@ def batch(
     from contextlib import closing
     from pathlib import Path
 
-    from evocall import campaign as campaigns
     from evocall import paths, rows
     from evocall import results as result_file
     from evocall.commands.target import target
@@ -83,6 +79,7 @@ def batch(
     from evocall.model import Campaign
     from evocall.output import Screen
     from evocall.planning import Planner
+    from evocall.reading import Order, Reader
 
     screen = Screen(as_json=json, quiet=quiet)
     if not (yes or dry_run or sys.stdin.isatty()):
@@ -97,7 +94,7 @@ def batch(
         target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there,
     ):
         planner = Planner(there.profile, region=region, between=between, allow=allow or ())
-        order = campaigns.Order(
+        order = Order(
             Campaign(campaign, there.profile.name, flow or there.profile.flow, caller_id or there.profile.caller_id),
             pace=pace or there.profile.pace,
             concurrency=concurrency,
@@ -109,11 +106,11 @@ def batch(
         )
         journal_file = paths.journal_file(sandbox=sandbox)
         if dry_run and not journal_file.exists():
-            _rehearse(screen, campaigns.Reader(table, planner, order, None), there)
+            _rehearse(screen, Reader(table, planner, order, None), there)
             return
         with Journal(journal_file) as journal:
             _refuse_changed(journal, order)
-            reader = campaigns.Reader(table, planner, order, journal)
+            reader = Reader(table, planner, order, journal)
             if dry_run:
                 _rehearse(screen, reader, there)
                 return
@@ -145,21 +142,22 @@ def _checked(screen: "Screen", reader: "Reader", there: "Target") -> "Checked":
     """Check all rows, say what was found, and refuse to go on with bad ones unless they are to be skipped."""
     from datetime import UTC, datetime
 
-    from evocall import campaign as campaigns
+    from evocall import reading, report
+    from evocall.campaign import Tally
 
     def complain(row: "Row", error: EvocallError) -> None:
         screen.problem(f"row {row.line}: {error}")
 
-    found = campaigns.check(reader, complain, datetime.now(UTC))
+    found = reading.check(reader, complain, datetime.now(UTC))
     if found.bad and not reader.order.skip_invalid:
         error = UsageError(
             f"{found.bad} of {found.rows} rows of {reader.table.name} are bad; nothing was dialled.",
             hint="Mend them, or leave them out with --skip-invalid.",
             code="bad_rows",
         )
-        error.summary = _summary(reader, found, campaigns.Tally(), datetime.now(UTC))
+        error.summary = report.summary(reader, found, Tally(), datetime.now(UTC))
         raise error
-    _summarise(screen, reader, there, found)
+    screen.preview(report.preview(reader, there.profile, found))
     return found
 
 
@@ -167,44 +165,13 @@ def _rehearse(screen: "Screen", reader: "Reader", there: "Target") -> None:
     """All of a batch but the dialling."""
     from datetime import UTC, datetime
 
+    from evocall import report
     from evocall.campaign import Tally
 
     now = datetime.now(UTC)
-    summary = _summary(reader, _checked(screen, reader, there), Tally(), now)
+    summary = report.summary(reader, _checked(screen, reader, there), Tally(), now)
     if screen.as_json:
         screen.document(summary)
-
-
-def _summarise(screen: "Screen", reader: "Reader", there: "Target", found: "Checked") -> None:
-    """What is about to happen, before anybody is asked; on stderr, since it is not the result."""
-    from datetime import datetime, timedelta
-    from urllib.parse import urlsplit
-
-    order = reader.order
-    count = min(found.to_dial, order.limit or found.to_dial)
-    duration = timedelta(seconds=round(count / order.pace))
-    left_out = [
-        (found.bad, "bad"),
-        (found.denied, "on the deny list"),
-        (found.duplicates, "duplicates"),
-        (found.placed_before, "placed before"),
-        (found.unknown_before, "perhaps placed before"),
-    ]
-    countries = ", ".join(f"{name} {number}" for name, number in found.countries.most_common(8))
-    screen.preview(
-        [
-            ("campaign", order.campaign.name),
-            ("rows", f"{found.rows} in {reader.table.name}"),
-            ("left out", ", ".join(f"{number} {what}" for number, what in left_out if number) or "none"),
-            ("to dial", f"{count}" + (f" of {found.to_dial}" if count < found.to_dial else "")),
-            ("countries", countries or "none"),
-            ("waiting", f"{found.waiting} outside their hours now" if found.waiting else "none"),
-            ("account", f"{there.profile.name}  {there.profile.username} at {urlsplit(there.profile.base_url).netloc}"),
-            ("flow", order.campaign.flow or "named by each row"),
-            ("pace", f"{order.pace:g} calls per second"),
-            ("ends", f"about {datetime.now().astimezone() + duration:%Y-%m-%d %H:%M} (in {duration})"),
-        ]
-    )
 
 
 def _dial(
@@ -217,8 +184,8 @@ def _dial(
 ) -> None:
     from datetime import UTC, datetime
 
-    from evocall import campaign as campaigns
-    from evocall import pacing, paths, results, signals
+    from evocall import pacing, paths, reading, report, results, signals
+    from evocall.campaign import Run
     from evocall.service import Service
 
     credential = there.credential()
@@ -227,7 +194,7 @@ def _dial(
     _refuse_changed(journal, reader.order)
     pace = pacing.Pace(paths.pace_file(there.profile.name), reader.order.pace)
     with screen.progress(checked.to_dial) as progress:
-        run = campaigns.Run(
+        run = Run(
             reader,
             journal,
             pace,
@@ -241,76 +208,13 @@ def _dial(
             tally = run.run()
     pace.close()
     if output_file:
-        results.write(output_file, reader.table, lambda row: campaigns.outcome_of(reader, journal, row))
-    error = _error(reader, checked, tally, interrupted=stopped.is_set())
-    _report(screen, reader, checked, tally, began, error)
-    if error is not None:
-        raise error
-
-
-def _error(reader: "Reader", checked: "Checked", tally: "Tally", *, interrupted: bool) -> EvocallError | None:
-    """How the run ended, as an error; None when every row of the file has been placed."""
-    again = f"The same command goes on: evocall batch {reader.table.name} --campaign {reader.order.campaign.name} …"
-    if interrupted:
-        return Interrupted("interrupted; the calls in flight were finished and recorded.", hint=again)
-    if tally.stopped is not None:
-        error = tally.stopped
-        error.message = f"The campaign was stopped: {error.message}"
-        error.hint = f"{error.hint or ''} {again}".strip()
-        error.call = None
-        return error
-    placed = checked.placed_before + tally.outcomes["placed"] + tally.outcomes["already_placed"]
-    wanted = checked.rows - checked.duplicates
-    if placed == wanted:
-        return None
-    return Incomplete(f"{wanted - placed} of {wanted} rows have not been placed.", hint=again)
-
-
-def _summary(reader: "Reader", checked: "Checked", tally: "Tally", began: Any) -> dict[str, Any]:
-    """The one JSON object of a batch; times are UTC, the rate is in calls per second."""
-    from datetime import UTC, datetime
-
-    from evocall.output import SCHEMA, utc
-
-    ended = datetime.now(UTC)
-    seconds = max((ended - began).total_seconds(), 0.001)
-    return {
-        "schema": SCHEMA,
-        "campaign": reader.order.campaign.name,
-        "started": utc(began),
-        "finished": utc(ended),
-        "rows": checked.rows,
-        "bad": checked.bad,
-        "denied": checked.denied,
-        "duplicates": checked.duplicates,
-        "placed_before": checked.placed_before,
-        "unknown_before": checked.unknown_before,
-        "to_dial": checked.to_dial,
-        "waiting": tally.waiting,
-        "outcomes": {name: tally.outcomes[name] for name in OUTCOMES},
-        "errors": dict(tally.errors),
-        "rate": round(sum(tally.outcomes.values()) / seconds, 3),
-        "error": None,
-    }
-
-
-def _report(
-    screen: "Screen",
-    reader: "Reader",
-    checked: "Checked",
-    tally: "Tally",
-    began: Any,
-    error: EvocallError | None,
-) -> None:
-    """After: a table by outcome; with --json one object with the same numbers."""
-    summary = _summary(reader, checked, tally, began)
+        results.write(output_file, reader.table, lambda row: reading.outcome_of(reader, journal, row))
+    summary = report.summary(reader, checked, tally, began)
+    if not screen.as_json:
+        screen.table(("outcome", "calls"), report.table(tally))
+    error = report.ending(reader, checked, tally, interrupted=stopped.is_set())
     if error is not None:
         error.summary = summary
+        raise error
     if screen.as_json:
-        if error is None:
-            screen.document(summary)
-        return
-    rows = [(name.replace("_", " "), str(number)) for name, number in summary["outcomes"].items() if number]
-    rows += [(f"  {code}", str(number)) for code, number in tally.errors.most_common()]
-    rows += [("waiting", str(tally.waiting))] if tally.waiting else []
-    screen.table(("outcome", "calls"), rows or [("nothing dialled", "0")])
+        screen.document(summary)

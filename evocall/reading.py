@@ -1,0 +1,195 @@
+"""The rows of a campaign with their plans: what may be dialled, what was dialled, and what is wrong with the rest.
+
+Rows are read again for each pass, and never held: a million of them take the memory of a few numbers each.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from evocall import guard, rows
+from evocall.errors import EvocallError, Refused, UsageError
+from evocall.journal import Journal, Key
+from evocall.model import Call, Campaign, Outcome, Plan
+from evocall.planning import Planner
+from evocall.rows import Row, Table
+
+MOST_IN_FLIGHT = 64
+HASH_BITS = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for. `pace` is in calls per second, `limit` in rows dialled by this run."""
+
+    campaign: Campaign
+    pace: float
+    concurrency: int = MOST_IN_FLIGHT
+    limit: int | None = None
+    skip_invalid: bool = False
+    retry_unknown: bool = False
+    max_failures: int = 10
+    wait_for_hours: bool = True
+
+
+class Identities:
+    """A set of rows by a hash of 64 bits each: eight bytes a row instead of a hundred."""
+
+    def __init__(self, hashes: Iterable[int] = ()) -> None:
+        self._sorted = array("Q", sorted(hashes))
+
+    def __contains__(self, value: int) -> bool:
+        at = bisect_left(self._sorted, value)
+        return at < len(self._sorted) and self._sorted[at] == value
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def repeated(self) -> frozenset[int]:
+        """Those that were given more than once."""
+        values = self._sorted
+        return frozenset(values[n] for n in range(1, len(values)) if values[n] == values[n - 1])
+
+
+def digest(identity: str) -> int:
+    """The hash of a row's identity; good for this process only."""
+    return hash(identity) & HASH_BITS
+
+
+@dataclass
+class Checked:
+    """What the check of the whole table has found; `repeated` are the identities that stand in it more than once."""
+
+    rows: int = 0
+    bad: int = 0
+    denied: int = 0
+    duplicates: int = 0
+    placed_before: int = 0
+    unknown_before: int = 0
+    to_dial: int = 0
+    waiting: int = 0
+    countries: Counter[str] = field(default_factory=Counter)
+    repeated: frozenset[int] = frozenset()
+
+
+class Reader:
+    """Rows with their plans, in the order of the table, skipping what need not be read."""
+
+    def __init__(self, table: Table, planner: Planner, order: Order, journal: Journal | None) -> None:
+        self.table, self.planner, self.order = table, planner, order
+        self._journal = journal
+        self._flows: dict[str, str] = {}
+        planner.caller(order.campaign.caller_id)
+        if "flow" not in (column.lower() for column in table.columns):
+            planner.flow(order.campaign.flow)
+        self.placed = self.unknown = Identities()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Ask the journal anew which rows are done."""
+        if self._journal is None:
+            return
+        placed, unknown = array("Q"), array("Q")
+        for key, outcome in self._journal.campaign_keys(self.order.campaign.name):
+            (placed if outcome is Outcome.PLACED else unknown).append(digest(key))
+        self.placed, self.unknown = Identities(placed), Identities(unknown)
+
+    def done(self, identity: str) -> Outcome | None:
+        """*Placed* or *unknown* for a row that must not be dialled, None for one that may."""
+        value = digest(identity)
+        if value in self.placed:
+            return Outcome.PLACED
+        return Outcome.UNKNOWN if value in self.unknown and not self.order.retry_unknown else None
+
+    def guess(self, row: Row) -> str:
+        """The row's identity when its number is in E.164 already; for any other it stands for no row."""
+        return row.key.strip() or f"{row.number.strip()} {self._flow_id(row.flow)}"
+
+    def plan(self, row: Row) -> Plan:
+        """The call of the row. Raises UsageError or Refused with the reason in the words of spreadsheets."""
+        if row.flaw:
+            raise UsageError(f"{row.number!r} is not a row: {row.flaw}.", code="bad_row")
+        text = row.number.strip()
+        harm = rows.damage(text, self.planner.region) if rows.DECIMALS.fullmatch(text) else None
+        try:
+            if harm is None:
+                flow, caller_id = row.flow.strip() or self.order.campaign.flow, row.caller_id.strip()
+                return self.planner.plan(text, flow=flow, caller_id=caller_id or self.order.campaign.caller_id)
+        except UsageError as error:
+            harm = rows.damage(text, self.planner.region)
+            if harm is None:
+                raise
+            raise UsageError(f"{error} Perhaps {harm}.", hint=error.hint, code="spreadsheet") from None
+        raise UsageError(f"{text!r} is not a phone number: {harm}.", code="spreadsheet")
+
+    def _flow_id(self, flow: str) -> str:
+        if flow not in self._flows:
+            with suppress(UsageError):
+                self._flows[flow] = self.planner.flow(flow.strip() or self.order.campaign.flow).id
+        return self._flows.get(flow, "")
+
+
+def identity_of(row: Row, plan: Plan) -> str:
+    """What makes a row the same row: its key, or else its number and flow."""
+    return row.key.strip() or f"{plan.number.e164} {plan.flow.id}"
+
+
+def check(reader: Reader, complain: Callable[[Row, EvocallError], None], now: datetime) -> Checked:
+    """Read the whole table; `complain` hears of each bad row."""
+    found = Checked()
+    hashes = array("Q")
+    clear: dict[tuple[str, ...], bool] = {}
+    for row in reader.table:
+        found.rows += 1
+        done = reader.done(reader.guess(row)) if reader.placed or reader.unknown else None
+        if done is None:
+            try:
+                plan = reader.plan(row)
+            except (UsageError, Refused) as error:
+                complain(row, error)
+                found.denied += error.code == "deny_list"
+                found.bad += error.code != "deny_list"
+                continue
+            identity = identity_of(row, plan)
+            done = reader.done(identity)
+        if done is not None:
+            found.placed_before += done is Outcome.PLACED
+            found.unknown_before += done is Outcome.UNKNOWN
+            continue
+        hashes.append(digest(identity))
+        found.countries[plan.number.country or "none"] += 1
+        if plan.hours is not None:
+            zones = plan.number.zones
+            if zones not in clear:
+                clear[zones] = not outside(plan, now)
+            found.waiting += not clear[zones]
+    found.repeated = Identities(hashes).repeated()
+    found.to_dial = len(set(hashes)) if found.repeated else len(hashes)
+    found.duplicates = len(hashes) - found.to_dial
+    return found
+
+
+def outside(plan: Plan, now: datetime) -> bool:
+    """Whether the hours of the call forbid it at this moment."""
+    try:
+        guard.refuse_hours(plan.number, plan.hours, now)
+    except Refused:
+        return True
+    return False
+
+
+def outcome_of(reader: Reader, journal: Journal, row: Row) -> tuple[str, Call | None, EvocallError | None]:
+    """What became of one row, for the file of results: an outcome, `invalid`, `refused` or `not_dialled`."""
+    try:
+        plan = reader.plan(row)
+    except Refused as error:
+        return "refused", None, error
+    except UsageError as error:
+        return "invalid", None, error
+    key = Key(identity_of(row, plan), reader.order.campaign.name)
+    record = journal.campaign_call(reader.order.campaign.profile, key)
+    return (record.call.outcome.value, record.call, None) if record else ("not_dialled", None, None)

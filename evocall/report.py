@@ -1,0 +1,91 @@
+"""What a batch says of itself: before anybody is asked, and when it is over."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from evocall.campaign import Tally
+from evocall.errors import EvocallError, Incomplete, Interrupted
+from evocall.model import Profile
+from evocall.output import SCHEMA, utc
+from evocall.reading import Checked, Reader
+
+OUTCOMES = ("placed", "already_placed", "not_placed", "unknown")
+
+
+def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str, str]]:
+    """What is about to happen, as lines of label and text."""
+    order = reader.order
+    count = min(found.to_dial, order.limit or found.to_dial)
+    duration = timedelta(seconds=round(count / order.pace))
+    left_out = [
+        (found.bad, "bad"),
+        (found.denied, "on the deny list"),
+        (found.duplicates, "duplicates"),
+        (found.placed_before, "placed before"),
+        (found.unknown_before, "perhaps placed before"),
+    ]
+    countries = ", ".join(f"{name} {number}" for name, number in found.countries.most_common(8))
+    return [
+        ("campaign", order.campaign.name),
+        ("rows", f"{found.rows} in {reader.table.name}"),
+        ("left out", ", ".join(f"{number} {what}" for number, what in left_out if number) or "none"),
+        ("to dial", f"{count}" + (f" of {found.to_dial}" if count < found.to_dial else "")),
+        ("countries", countries or "none"),
+        ("waiting", f"{found.waiting} outside their hours now" if found.waiting else "none"),
+        ("account", f"{profile.name}  {profile.username} at {urlsplit(profile.base_url).netloc}"),
+        ("flow", order.campaign.flow or "named by each row"),
+        ("pace", f"{order.pace:g} calls per second"),
+        ("ends", f"about {datetime.now().astimezone() + duration:%Y-%m-%d %H:%M} (in {duration})"),
+    ]
+
+
+def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool) -> EvocallError | None:
+    """How the run ended, as an error; None when every row of the file has been placed."""
+    again = f"The same command goes on: evocall batch {reader.table.name} --campaign {reader.order.campaign.name} …"
+    if interrupted:
+        return Interrupted("interrupted; the calls in flight were finished and recorded.", hint=again)
+    if tally.stopped is not None:
+        error = tally.stopped
+        error.message = f"The campaign was stopped: {error.message}"
+        error.hint = f"{error.hint or ''} {again}".strip()
+        error.call = None
+        return error
+    placed = checked.placed_before + tally.outcomes["placed"] + tally.outcomes["already_placed"]
+    wanted = checked.rows - checked.duplicates
+    if placed == wanted:
+        return None
+    return Incomplete(f"{wanted - placed} of {wanted} rows have not been placed.", hint=again)
+
+
+def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> dict[str, Any]:
+    """The one JSON object of a batch; times are UTC, the rate is in calls per second."""
+    ended = datetime.now(UTC)
+    seconds = max((ended - began).total_seconds(), 0.001)
+    return {
+        "schema": SCHEMA,
+        "campaign": reader.order.campaign.name,
+        "started": utc(began),
+        "finished": utc(ended),
+        "rows": checked.rows,
+        "bad": checked.bad,
+        "denied": checked.denied,
+        "duplicates": checked.duplicates,
+        "placed_before": checked.placed_before,
+        "unknown_before": checked.unknown_before,
+        "to_dial": checked.to_dial,
+        "waiting": tally.waiting,
+        "outcomes": {name: tally.outcomes[name] for name in OUTCOMES},
+        "errors": dict(tally.errors),
+        "rate": round(sum(tally.outcomes.values()) / seconds, 3),
+        "error": None,
+    }
+
+
+def table(tally: Tally) -> Sequence[tuple[str, str]]:
+    """The calls of this run by outcome, and by what went wrong."""
+    rows = [(name.replace("_", " "), str(tally.outcomes[name])) for name in OUTCOMES if tally.outcomes[name]]
+    rows += [(f"  {code}", str(number)) for code, number in tally.errors.most_common()]
+    rows += [("waiting", str(tally.waiting))] if tally.waiting else []
+    return rows or [("nothing dialled", "0")]
