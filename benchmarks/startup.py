@@ -16,7 +16,7 @@ from pathlib import Path
 
 from evocall.sandbox import Sandbox
 
-RUNS = 15
+RUNS = 25
 EVOCALL = [str(Path(sys.executable).with_name("evocall"))]
 NUMBER = "+18145550100"
 TAB_FLOOR = "import typer"

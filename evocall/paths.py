@@ -1,23 +1,20 @@
 """Where the profile file and the journal live."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
-
-import platformdirs
 
 from evocall.errors import ConfigError
 
 
 def config_file() -> Path:
     """`config.toml` in the user's config directory, or in `$EVOCALL_HOME`."""
-    return (_home() or _usual(platformdirs.user_config_path)) / "config.toml"
+    return _directory(state=False) / "config.toml"
 
 
 def journal_file(*, sandbox: bool = False) -> Path:
     """`journal.db` in the user's state directory, or in `$EVOCALL_HOME`; rehearsals have a file of their own."""
-    return (_home() or _usual(platformdirs.user_state_path)) / ("sandbox.db" if sandbox else "journal.db")
+    return _directory(state=True) / ("sandbox.db" if sandbox else "journal.db")
 
 
 def pace_file(profile: str) -> Path:
@@ -36,15 +33,16 @@ def beside(directory: Path | None, written: str, *, code: str) -> Path:
         raise ConfigError(f"{written!r} is in the home of somebody who does not exist here.", code=code) from None
 
 
-def _usual(place: Callable[[str], Path]) -> Path:
+def _directory(*, state: bool) -> Path:
+    """`$EVOCALL_HOME`, or else where platformdirs says that such files usually live."""
+    home = os.environ.get("EVOCALL_HOME")
     try:
-        return place("evocall")
+        if home:
+            return Path(home).expanduser()
+        import platformdirs
+
+        return platformdirs.user_state_path("evocall") if state else platformdirs.user_config_path("evocall")
     except RuntimeError:
         raise ConfigError(
             "This user has no home directory.", hint="Set EVOCALL_HOME to a directory for profile file and journal."
         ) from None
-
-
-def _home() -> Path | None:
-    home = os.environ.get("EVOCALL_HOME")
-    return Path(home).expanduser() if home else None

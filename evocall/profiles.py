@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from evocall import toml_text
 from evocall.errors import ConfigError, UsageError
 from evocall.guard import read_hours
 from evocall.model import Guard, Profile
@@ -184,6 +183,8 @@ def typed_value(keys: tuple[str, ...], text: str) -> Any:
 
 
 def _as_toml(text: str) -> list[Any]:
+    from evocall import toml_text
+
     try:
         return [toml_text.parse(f"value = {text}")["value"]]
     except (ValueError, KeyError):
@@ -240,6 +241,8 @@ class _Check:
                 raise self.error(where, key, f"must be {known[key].wanted}, not {_shown(value)}")
 
     def error(self, where: tuple[str, ...], key: str, what: str, *, hint: str | None = None) -> ConfigError:
+        from evocall import toml_text
+
         line = toml_text.line_of(self.text, where, key)
         place = f"{self.path}, line {line}" if line else str(self.path)
         return ConfigError(f"{place}: {'.'.join((*where, key))} {what}.", hint=hint, code="profile_file")
@@ -271,6 +274,8 @@ def _text(path: Path) -> str | None:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
+    from evocall import toml_text
+
     try:
         return toml_text.parse(text)
     except ValueError as error:
@@ -278,6 +283,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _change(path: Path, keys: tuple[str, ...], value: Any) -> None:
+    from evocall import toml_text
+
     text = _text(path) or ""
     _parse(path, text)
     try:

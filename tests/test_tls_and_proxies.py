@@ -281,3 +281,17 @@ def test_an_answer_that_trickles_through_a_tunnel_is_cut(authority, bundle, name
         answer = place_through(proxy.base_url, f"https://{name}:{far.port}", timeout=0.3, connect_timeout=5.0)
     assert (answer.outcome, len(far.posts)) == (Outcome.UNKNOWN, 1)
     assert "in time" in str(answer.error)
+
+
+def test_the_loopback_of_ipv6_is_this_machine_too(evocall, monkeypatch, missing):
+    """Plain http is fine there, as on 127.0.0.1."""
+    try:
+        server = Sandbox(host="::1")
+    except OSError:
+        missing("IPv6 on the loopback interface")
+    with server:
+        monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
+        monkeypatch.setenv("EVOCALL_USERNAME", server.manager.username)
+        monkeypatch.setenv("EVOCALL_PASSWORD", server.manager.password)
+        assert evocall("dial", "+18145550100", "--flow", "welcome").code == 0
+        assert len(server.dials()) == 1

@@ -69,6 +69,7 @@ def batch(
 
       evocall batch patients.csv --campaign spring --flow reminder --sandbox --pace 50 --yes
     """
+    import gc
     from contextlib import closing
     from pathlib import Path
 
@@ -81,6 +82,7 @@ def batch(
     from evocall.planning import Planner
     from evocall.reading import Order, Reader
 
+    gc.enable()
     screen = Screen(as_json=json, quiet=quiet)
     if not (yes or dry_run or sys.stdin.isatty()):
         raise UsageError("There is no terminal to ask at before dialling.", hint="Add --yes, or --dry-run.")

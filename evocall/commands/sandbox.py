@@ -28,9 +28,12 @@ def sandbox(
 
       evocall sandbox --port 8145
     """
+    import gc
+
     from evocall.output import Screen
     from evocall.sandbox import Sandbox
 
+    gc.enable()
     try:
         server = Sandbox(port=port)
     except OSError as error:
