@@ -64,6 +64,9 @@ def main(argv: list[str] | None = None) -> None:
     except EvocallError as error:
         _report(error, arguments)
         code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
     except Exception as error:  # noqa: BLE001 - the last door: whatever comes here is a defect, and no traceback passes
         _report(_defect(error), arguments)
         code = ExitCode.INTERNAL
@@ -74,6 +77,8 @@ def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="evocall", standalone_mode=False)
     except typer.TyperException as error:
+        if not error.format_message():  # the help has been shown already
+            return ExitCode.USAGE
         hint = " ".join(["evocall", *_command(arguments), "--help"])
         raise UsageError(error.format_message(), hint=hint) from error
     except typer.Abort:
@@ -84,7 +89,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> list[str]:
-    return arguments[:1] if arguments and not arguments[0].startswith("-") else []
+    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    names |= {group.typer_instance.info.name for group in app.registered_groups if group.typer_instance}
+    return [argument for argument in arguments[:1] if argument in names]
 
 
 def _defect(error: Exception) -> EvocallError:

@@ -40,13 +40,16 @@ class DenyList:
             ) from None
 
 
-def load(profile: Profile, region: str | None) -> DenyList:
-    """The profile's list, read whole. Raises ConfigError that names the file, and the line that is not a number."""
+def load(profile: Profile) -> DenyList:
+    """The profile's list, read whole. Raises ConfigError that names the file, and the line that is not a number.
+
+    Numbers in national format are read with the profile's region: that of one call must not change what they mean.
+    """
     if profile.guard.deny is None:
-        return DenyList(Path(), [], region)
+        return DenyList(Path(), [], None)
     path = paths.beside(profile.directory, profile.guard.deny, code="deny_list")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The deny list {path} cannot be read: {error}.", code="deny_list") from None
-    return DenyList(path, lines, region)
+    return DenyList(path, lines, profile.region)

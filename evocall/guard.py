@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from evocall.errors import OutcomeUnknown, Refused, UsageError
-from evocall.model import Call, Earlier, Guard, Hours, Number, NumberClass
+from evocall.model import SANDBOX, Call, Earlier, Guard, Hours, Number, NumberClass
 
 HOLD_BACK = timedelta(minutes=10)
 DAY = timedelta(hours=24)
@@ -168,10 +168,11 @@ def _refuse_cap(rule: str, cap: int | None, calls: Sequence[datetime], whose: st
 
 def _held_back(earlier: Call, once: str | None) -> OutcomeUnknown:
     when = f"{earlier.requested_at:%Y-%m-%d %H:%M:%S} UTC" if earlier.requested_at else "an unknown time"
+    where = " --sandbox" if earlier.profile == SANDBOX else ""
     why = f"for the key {once!r}" if once is not None else "to this number with this flow"
     error = OutcomeUnknown(
         f"nothing was dialled now: the call {earlier.id} {why}, of {when}, has an unknown outcome and may have rung.",
-        hint="Look whether it rang (evocall history); --again dials all the same, and may ring twice.",
+        hint=f"Look whether it rang (evocall history{where}); --again dials all the same, and may ring twice.",
         code="held_back",
     )
     error.call = earlier

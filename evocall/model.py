@@ -8,23 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from evocall.address import is_loopback
 from evocall.errors import EvocallError
 
 PRODUCTION = "https://evovoice.io"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host can only be this machine (RFC 6761 for the name, RFC 5735 and 4291 for the addresses)."""
-    if host.lower() == "localhost":
-        return True
-    if host[:1].isalpha() and ":" not in host:
-        return False
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+SANDBOX = "sandbox"
 
 
 class Outcome(StrEnum):
@@ -124,6 +112,11 @@ class Profile:
     flows: Mapping[str, str] = field(default_factory=dict)
     contacts: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+
+    @property
+    def option(self) -> str:
+        """The option that names this profile on the command line, for hints."""
+        return "--sandbox" if self.directory is None and self.name == SANDBOX else f"--profile {self.name}"
 
     @property
     def host(self) -> str:

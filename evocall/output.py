@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from evocall import progress
 
 SCHEMA = 1
+LONGEST_NUMBER = 60
+KEPT_WHOLE = {"call", "number", "E.164", "outcome", "profile"}
 STYLES = {
     Outcome.PLACED: "bold green",
     Outcome.ALREADY_PLACED: "bold yellow",
@@ -65,8 +67,9 @@ class Screen:
 
         terminal = _is_terminal(sys.stdout)
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in headings:
-            table.add_column(heading, no_wrap=not terminal, overflow="fold")
+        for n, heading in enumerate(headings):
+            width = max((len(clean(row[n])) for row in rows), default=0) if heading in KEPT_WHOLE else None
+            table.add_column(heading, no_wrap=not terminal or width is not None, min_width=width, overflow="fold")
         for row in rows:
             table.add_row(*(Text(clean(cell)) for cell in row))
         console = Console(file=sys.stdout, width=None if terminal else 1000, no_color=_no_color(), highlight=False)
@@ -186,7 +189,8 @@ def failure_lines(error: EvocallError) -> list[Line]:
     """What stands below an error's first line: the number, the service's words, fields, the hint."""
     lines = []
     if error.call is not None and error.call.number and error.call.number not in str(error):
-        lines.append(("  number", error.call.number))
+        number = error.call.number
+        lines.append(("  number", number if len(number) <= LONGEST_NUMBER else number[:LONGEST_NUMBER] + "…"))
     if error.said:
         lines.append(("  what it said", error.said))
     lines += [(f"  {entry.field}", entry.message) for entry in error.fields]

@@ -209,12 +209,19 @@ def _unreadable_without_region(text: str, bare: str) -> InvalidNumber:
     if len(bare) <= LONGEST_SHORT_CODE:
         return _short_code(text)
     likely = bare.removeprefix("00")[: E164_DIGITS.stop]
-    guess = f"Write +{likely} if that begins with the country code, or say" if likely[0] != "0" else "Say"
+    guess = f"Write +{likely} if that begins with the country code, or say" if _is_valid(f"+{likely}") else "Say"
     return InvalidNumber(
         f"{_shown(text)} has no country code, and no region says how to read it.",
         hint=f"{guess} --region US (or GB, DE …).",
         code="no_region",
     )
+
+
+def _is_valid(e164: str) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(e164, None))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def _short_code(text: str) -> InvalidNumber:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from evocall import denylist, guard, phone
+from evocall.address import refuse_plain_http
 from evocall.errors import EvocallError, Refused, UsageError
 from evocall.model import GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
 
@@ -25,11 +26,12 @@ class Planner:
         for name in allow:
             if name not in GUARDED:
                 raise UsageError(f"--allow {name!r} is not a number class.", hint=f"The classes: {', '.join(GUARDED)}.")
+        refuse_plain_http(profile.base_url)
         self.profile = profile
         self.region = region or profile.region
         self.hours = hours_of(profile, between)
         self._allow = allow
-        self._denied = denylist.load(profile, self.region)
+        self._denied = denylist.load(profile)
 
     def plan(self, number: str, *, flow: str | None = None, caller_id: str | None = None) -> Plan:
         """The call as it would be placed, at a time when its hours allow it.

@@ -36,7 +36,7 @@ def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str,
         ("waiting", f"{found.waiting} outside their hours now" if found.waiting else "none"),
         ("account", f"{profile.name}  {profile.username} at {urlsplit(profile.base_url).netloc}"),
         ("flow", order.campaign.flow or "named by each row"),
-        ("pace", f"{order.pace:g} calls per second"),
+        ("pace", f"{order.pace:g} a second"),
         ("ends", f"about {datetime.now().astimezone() + duration:%Y-%m-%d %H:%M} (in {duration})"),
     ]
 
@@ -53,10 +53,14 @@ def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool)
         error.call = None
         return error
     placed = checked.placed_before + tally.outcomes["placed"] + tally.outcomes["already_placed"]
+    unknown = checked.unknown_before * (not reader.order.retry_unknown) + tally.outcomes["unknown"]
     wanted = checked.rows - checked.duplicates
     if placed == wanted:
         return None
-    return Incomplete(f"{wanted - placed} of {wanted} rows have not been placed.", hint=again)
+    rest = wanted - placed - unknown
+    if rest == 0:
+        again = "Look whether they rang (evocall history --outcome unknown); --retry-unknown dials them again."
+    return Incomplete(f"{placed} of {wanted} rows are placed, {unknown} may have been, {rest} are not.", hint=again)
 
 
 def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> dict[str, Any]:

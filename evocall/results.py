@@ -21,7 +21,11 @@ def refuse_existing(path: Path) -> None:
     if path.suffix.lower() not in {".csv", ".jsonl"}:
         raise UsageError(f"{path} should end in .csv or .jsonl.", code="results")
     if path.exists():
-        raise UsageError(f"{path} exists already, and results are never written over a file.", code="results")
+        raise UsageError(
+            f"{path} exists already, and results are never written over a file.",
+            hint="Name another file: it will hold all rows of the campaign, also those of earlier runs.",
+            code="results",
+        )
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is not a directory.", code="results")
 

@@ -59,7 +59,7 @@ class Table:
             yield from self._read(text)
         except UnicodeError as error:
             raise UsageError(
-                f"{self.name} is not {self._encoding}: {getattr(error, 'reason', error)}.",
+                f"{self.name} is not {self._encoding.removesuffix('-sig')}: {getattr(error, 'reason', error)}.",
                 hint="Save it as UTF-8, or say --encoding windows-1252 if it comes from an older spreadsheet.",
                 code="encoding",
             ) from None
@@ -129,6 +129,8 @@ class Table:
 def opened(path: str, *, encoding: str | None, number_column: str) -> Table:
     """The table in a file, or on standard input for `-`. Raises UsageError when there is none to read."""
     try:
+        if path == "-" and sys.stdin is None:
+            raise UsageError("Standard input is closed, so there are no rows.", code="file")
         source: IO[bytes] = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - the table closes it
         if path == "-":
             source = _spooled(source)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evocall import __version__, answers
+from evocall.address import refuse_plain_http
 from evocall.answers import Said
 from evocall.errors import (
     AuthError,
@@ -27,7 +28,7 @@ from evocall.errors import (
     Rejected,
     Unavailable,
 )
-from evocall.model import Answer, Credential, DialRequest, Outcome, Profile, is_loopback
+from evocall.model import Answer, Credential, DialRequest, Outcome, Profile
 from evocall.transport import Cut, NoAnswer, NotSent, Reply, Wire
 
 HEADERS = {
@@ -191,15 +192,14 @@ class Service:
     def _not_signed_in(self, reply: Reply, said: Said) -> AuthError:
         """401: without a body and with a challenge when no credential was seen, with a body when it is wrong."""
         who = f"the login of {self._credential.username}, with the password from {self._credential.source}"
-        profile = self._profile.name
         if said.code is None and "www-authenticate" in reply.headers and self._profile.sign_in == BASIC:
             return AuthError(
                 f"The service did not take {who}: it saw no usable credential (401).",
-                hint=f"evocall login --profile {profile} finds out which way of signing in works there.",
+                hint=f"evocall login {self._profile.option} finds out which way of signing in works there.",
                 code="not_signed_in",
             )
         return AuthError(
-            f"The service refused {who} (401).", hint=f"evocall login --profile {profile}", code="wrong_login"
+            f"The service refused {who} (401).", hint=f"evocall login {self._profile.option}", code="wrong_login"
         )
 
     def _forbidden(self, reply: Reply, said: Said) -> Forbidden:
@@ -212,7 +212,7 @@ class Service:
         message = "may not do this" if said.message else "has neither the role Manager nor SystemAdministrator"
         return Forbidden(
             f"{self._credential.username} is signed in, but {message} (403).",
-            hint=f"evocall whoami --profile {self._profile.name} shows the roles; an administrator can grant one.",
+            hint=f"evocall whoami {self._profile.option} shows the roles; an administrator can grant one.",
         )
 
     def _not_found(self, reply: Reply) -> NotFound:
@@ -221,7 +221,7 @@ class Service:
             return NotFound("The service does not know what was asked for (404).", hint="Check the flow's ID or name.")
         return NotFound(
             f"{self._profile.base_url} does not know this route (404): is it Evo Voice's, and all of it?",
-            hint=f"evocall profile set base_url https://evovoice.io --profile {self._profile.name}",
+            hint=f"evocall profile set base_url https://evovoice.io {self._profile.option}",
             code="no_such_route",
         )
 
@@ -231,7 +231,7 @@ class Service:
             return AuthError(
                 f"The service sent us to its login page instead of an answer ({reply.status} to {target}): "
                 f"it does not take the login of {self._credential.username}, or the role is wrong.",
-                hint=f"evocall login --profile {self._profile.name}",
+                hint=f"evocall login {self._profile.option}",
                 code="login_page",
             )
         if reply.status in FOUND:
@@ -256,17 +256,6 @@ class Service:
         return Unavailable(f"{host} could not be reached: {error.why}.", hint=hint, code=error.code)
 
 
-def refuse_plain_http(base_url: str) -> None:
-    """Raise ConfigError for an address to which the password would travel in the clear."""
-    parts = urlsplit(base_url)
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-        raise ConfigError(
-            f"{base_url} is plain http: the password would travel in the clear.",
-            hint="Use https; plain http is for a sandbox on this machine.",
-            code="plain_http",
-        )
-
-
 def basic(credential: Credential) -> str:
     """The Authorization header of RFC 7617 in UTF-8, which ServiceStack expects; requests would send Latin-1."""
     pair = f"{credential.username}:{credential.password}".encode()
@@ -276,7 +265,7 @@ def basic(credential: Credential) -> str:
 def _unknown(what: str, code: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{what}, so the call may have been placed.",
-        hint="Look whether the phone rang before you dial again: dialling again now may ring twice.",
+        hint="Look whether the phone rang: dialling again may ring twice, and needs --again for ten minutes.",
         code=code,
     )
 

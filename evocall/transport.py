@@ -22,9 +22,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from evocall.address import is_loopback
 from evocall.errors import ConfigError
 from evocall.flight import Flight
-from evocall.model import is_loopback
 
 LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evocall.commands import options
-from evocall.errors import EvocallError, UsageError
+from evocall.errors import EvocallError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from evocall.commands.target import Target
@@ -86,6 +86,8 @@ def batch(
     screen = Screen(as_json=json, quiet=quiet)
     if not (yes or dry_run or sys.stdin.isatty()):
         raise UsageError("There is no terminal to ask at before dialling.", hint="Add --yes, or --dry-run.")
+    if not campaign.strip():
+        raise UsageError("--campaign was given an empty name.", hint="A variable in it may not be set.")
     if pace is not None and not 0 < pace < float("inf"):
         raise UsageError(f"--pace is a number of calls per second above 0, not {pace:g}.")
     output_file = Path(results) if results else None
@@ -117,8 +119,8 @@ def batch(
                 _rehearse(screen, reader, there)
                 return
             checked = _checked(screen, reader, there)
-            if not yes:
-                typer.confirm("Dial?", abort=True, err=True)
+            if not (yes or typer.confirm("Dial?", err=True)):
+                raise Interrupted("not confirmed: nothing was dialled.")
             _dial(screen, there, reader, journal, checked, output_file)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evocall.commands import options
-from evocall.errors import EvocallError, ExitCode, InvalidNumber, Refused
+from evocall.errors import EvocallError, ExitCode, InvalidNumber, OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
     from evocall.model import Number
@@ -33,7 +33,7 @@ def check(
 ) -> None:
     """Read numbers exactly as dial would and say what it would do; no network, no login.
 
-    Exits with 0 when all may be dialled, 2 when one is not a number, else 3 when one is refused.
+    Exits with 0 when all may be dialled, 2 when one is not a number, else with 3 (refused) or 9 (held back).
 
     Examples:
 
@@ -57,7 +57,8 @@ def check(
 
 def _verdict(planner: "Planner", typed: str) -> "Verdict":
     """What dial would say to the number now; a refused number is still shown as it was understood."""
-    from evocall import guard, phone
+    from evocall import guard, paths, phone, placing
+    from evocall.model import Flow, Guard, Plan
 
     try:
         number = phone.read(typed, region=planner.region, contacts=planner.profile.contacts)
@@ -66,7 +67,10 @@ def _verdict(planner: "Planner", typed: str) -> "Verdict":
     try:
         planner.callee(typed)
         guard.refuse_hours(number, planner.hours, datetime.now(UTC))
-    except Refused as error:
+        if planner.profile.flow or planner.profile.guard != Guard():
+            plan = Plan(number, Flow(planner.profile.flow or ""), None, planner.profile, planner.hours)
+            placing.rehearse(plan, paths.journal_file(), placing.Terms())
+    except (Refused, OutcomeUnknown) as error:
         return typed, number, error
     return typed, number, None
 
@@ -115,4 +119,6 @@ def _row(typed: str, number: "Number | None", error: EvocallError | None) -> tup
 def _word(error: EvocallError | None) -> str:
     if error is None:
         return "ok"
+    if isinstance(error, OutcomeUnknown):
+        return "held back"
     return "not a number" if isinstance(error, InvalidNumber) else "refused"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evocall.errors import UsageError
-from evocall.model import Credential, Profile
+from evocall.model import SANDBOX, Credential, Profile
 
 if TYPE_CHECKING:
     from evocall.service import Service
@@ -47,7 +47,7 @@ def target(
 
         with Sandbox() as server:
             account = server.manager
-            profile = Profile("sandbox", server.base_url, account.username, flow=server.flows[0].name)
+            profile = Profile(SANDBOX, server.base_url, account.username, flow=server.flows[0].name)
             login = Credential(account.username, account.password, "the sandbox")
             yield Target(_timed(profile, timeout, connect_timeout), lambda: login)
         return
