@@ -62,15 +62,19 @@ class Run:
         username: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
         changed: Callable[[Tally], None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self.tally = Tally()
         self.stop = threading.Event()
+        self._now, self._wait = now, wait or self.stop.wait
         self._reader, self._order = reader, reader.order
         self._journal, self._pace = journal, pace
         self._repeated, self._username = repeated, username
         self._tell, self._changed = tell, changed
         self._crew = Crew(self._order.concurrency, make_service, self._dial, self._record)
         self._begun: set[int] = set()  # only where hours may make a second pass
+        self._missed = False
         self._lock = threading.Lock()
         self._left = float("inf") if self._order.limit is None else self._order.limit
 
@@ -80,10 +84,13 @@ class Run:
             while True:
                 earliest = self._pass()
                 self._crew.drain()
+                if self._missed:
+                    self._missed = False
+                    continue
                 if self.stop.is_set() or earliest is None or self._left <= 0 or not self._order.wait_for_hours:
                     return self.tally
                 self._tell(f"{self.tally.waiting} rows wait for their hours, the first until {earliest:%H:%M} UTC.")
-                self.stop.wait((earliest - datetime.now(UTC)).total_seconds())
+                self._wait((earliest - self._now()).total_seconds())
                 self._reader.refresh()
         finally:
             self._crew.close()
@@ -99,7 +106,7 @@ class Run:
     def _pass(self) -> datetime | None:
         """Dial all rows that may be dialled now; the first moment at which one more may, None when none waits."""
         self.tally.waiting = 0
-        earliest: datetime | None = None
+        openings: dict[tuple[str, ...], datetime | None] = {}
         seen: set[int] = set()
         for row, plan, identity in self._open_rows():
             if self.stop.is_set() or self._left <= 0:
@@ -109,16 +116,17 @@ class Run:
                 continue
             if value in self._repeated:
                 seen.add(value)
-            now = datetime.now(UTC)
+            now = self._now()
             if outside(plan, now):
-                moment = guard.first_allowed(guard.zones_of(plan.number, now), plan.hours, now) if plan.hours else None
                 self.tally.waiting += 1
-                earliest = min(filter(None, (earliest, moment)), default=None)
+                zones = plan.number.zones
+                if zones not in openings and plan.hours is not None:
+                    openings[zones] = guard.first_allowed(guard.zones_of(plan.number, now), plan.hours, now)
                 continue
             if plan.hours is not None or self._order.retry_unknown:
                 self._begun.add(value)
             self._begin(row, plan, identity)
-        return earliest
+        return min(filter(None, openings.values()), default=None)
 
     def _open_rows(self) -> Iterator[tuple[Row, Plan, str]]:
         """The rows that are neither done nor bad; what is bad has been reported by the check."""
@@ -172,9 +180,14 @@ class Run:
             patience=PATIENCE,
             hurry=True,
         )
-        clock = placing.Clock(pause=self._pause)
+        clock = placing.Clock(now=self._now, pause=self._pause)
         try:
             call = placing.place(plan, service, self._journal, terms, tell=lambda _: None, clock=clock)
+        except Refused as error:
+            if error.code == WAITING:
+                self._too_late(identity)
+            else:
+                self._failed(error)
         except EvocallError as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001 - a worker must not die in silence
@@ -184,6 +197,13 @@ class Run:
         else:
             self._succeeded(call)
 
+    def _too_late(self, identity: str) -> None:
+        """The hours ended between the look at the row and its turn: it waits like the others."""
+        with self._lock:
+            self._begun.discard(digest(identity))
+            self._left += 1
+            self._missed = True
+
     def _succeeded(self, call: Call) -> None:
         with self._lock:
             self.tally.outcomes[call.outcome.value] += 1
@@ -192,9 +212,6 @@ class Run:
 
     def _failed(self, error: EvocallError) -> None:
         with self._lock:
-            if isinstance(error, Refused) and error.code == WAITING:
-                self.tally.waiting += 1
-                return
             outcome = error.call.outcome if error.call else Outcome.NOT_PLACED
             self.tally.outcomes[outcome.value] += 1
             self.tally.errors[error.code] += 1

@@ -42,8 +42,8 @@ class Silent:
 class Lines:
     """A plain line every 30 seconds."""
 
-    def __init__(self, total: int, say: Callable[[str], None]) -> None:
-        self._total, self.note = total, say
+    def __init__(self, total: int, say: Callable[[str], None], every: float = EVERY) -> None:
+        self._total, self.note, self._every = total, say, every
         self._outcomes: Counter[str] = Counter()
         self._waiting = 0
         self._over = threading.Event()
@@ -60,7 +60,7 @@ class Lines:
         self._outcomes, self._waiting = outcomes, waiting
 
     def _run(self) -> None:
-        while not self._over.wait(EVERY):
+        while not self._over.wait(self._every):
             self.note(f"{sum(self._outcomes.values())} of {self._total}: {counted(self._outcomes, self._waiting)}")
 
 

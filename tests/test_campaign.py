@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -261,3 +261,53 @@ def test_a_crew_has_no_more_workers_than_asked_for_and_each_its_service():
     for thread in crew._threads:
         thread.join(30)
     assert (3, 3) == (max(most), len(set(closed)))
+
+
+@pytest.fixture
+def through_the_hours(reader, journal, tmp_path):
+    """Runs a campaign on a clock of its own: each call takes it `step` further, and waiting takes it to the end."""
+
+    def run_through(*lines, begin, step, **terms):
+        time = [begin]
+        rung, waits, said = [], [], []
+
+        class Service:
+            def place(self, request):
+                rung.append((request.number, time[0]))
+                time[0] += step
+                return Answer(Outcome.PLACED)
+
+            def close(self):
+                pass
+
+        def wait(seconds):
+            waits.append(seconds)
+            time[0] += timedelta(seconds=seconds)
+
+        pace = Pace(tmp_path / "pace" / "default", 1000)
+        read = reader(*lines, between="08:00-21:00", concurrency=1, **terms)
+        tally = Run(read, journal, pace, Service, tell=said.append, now=lambda: time[0], wait=wait).run()
+        pace.close()
+        return tally, rung, waits, said
+
+    return run_through
+
+
+EVENING = datetime(2026, 11, 24, 1, 59, tzinfo=UTC)  # 20:59 in New York
+MORNING = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)  # 08:00 there
+
+
+def test_hours_that_end_while_a_campaign_runs_are_waited_for(through_the_hours):
+    """The rest is rung from the first allowed moment on, each number once, and it is said until when it waits."""
+    tally, rung, waits, said = through_the_hours(A, B, C, begin=EVENING, step=timedelta(minutes=2))
+    assert [number for number, _ in rung] == [A, B, C]
+    assert rung[0][1] == EVENING
+    assert rung[1][1] == MORNING
+    assert len(waits) == 1
+    assert "13:00 UTC" in said[0]
+    assert tally.outcomes["placed"] == 3
+
+
+def test_hours_that_end_while_a_campaign_runs_leave_the_rest_when_told_not_to_wait(through_the_hours):
+    tally, rung, waits, _ = through_the_hours(A, B, C, begin=EVENING, step=timedelta(minutes=2), wait_for_hours=False)
+    assert ([number for number, _ in rung], waits, tally.waiting) == ([A], [], 2)
