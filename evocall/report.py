@@ -30,7 +30,7 @@ def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str,
     return [
         ("campaign", order.campaign.name),
         ("rows", f"{found.rows} in {reader.table.name}"),
-        ("left out", ", ".join(f"{number} {what}" for number, what in left_out if number) or "none"),
+        ("left out", ", ".join(f"{what}: {number}" for number, what in left_out if number) or "none"),
         ("to dial", f"{count}" + (f" of {found.to_dial}" if count < found.to_dial else "")),
         ("countries", countries or "none"),
         ("waiting", f"{found.waiting} outside their hours now" if found.waiting else "none"),

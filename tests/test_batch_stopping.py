@@ -1,6 +1,7 @@
 """Campaigns that are stopped, killed, starved of disk or run side by side: no number rings twice, and none is lost."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -332,3 +333,30 @@ def test_a_disk_that_fills_up_in_the_middle_stops_the_campaign(table, disk, outc
         assert dict.fromkeys(NUMBERS[:8], 1) == asked_for(server.posts)
     known = outcomes(path=disk / "evocall" / "journal.db")
     assert dict.fromkeys(NUMBERS[:8], "placed") | {NUMBERS[2]: "unknown"} == known
+
+
+def test_on_a_terminal_it_asks_and_no_means_no(tmp_path, sandbox):
+    """Through a real terminal; whoever presses Enter has not agreed."""
+    (tmp_path / "rows.csv").write_text("number\n+18145550100\n", encoding="utf-8")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "EVOCALL_HOME": str(tmp_path / "evocall"),
+        "EVOCALL_BASE_URL": sandbox.base_url,
+        "EVOCALL_USERNAME": sandbox.manager.username,
+        "EVOCALL_PASSWORD": sandbox.manager.password,
+        "EVOCALL_FLOW": "welcome",
+    }
+    command = [sys.executable, "-m", "evocall", "batch", "rows.csv", "--campaign", "c"]
+    for answer, code, dialled in ((b"\n", 130, 0), (b"y\n", 0, 1)):
+        ours, theirs = os.openpty()
+        with subprocess.Popen(
+            command, env=environment, cwd=tmp_path, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            os.write(ours, answer)
+            _, err = process.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert (process.returncode, len(sandbox.dials())) == (code, dialled), err
+        assert b"Dial?" in err
+        assert (b"nothing was dialled" in err) == (dialled == 0)

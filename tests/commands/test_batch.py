@@ -305,7 +305,7 @@ def test_a_dry_run_knows_what_was_placed_before(batch, signed_in):
     batch(rows=[A])
     result = batch("--dry-run", rows=[A, B])
     assert 0 == result.code
-    assert "left out    1 placed before" in result.err
+    assert "left out    placed before: 1" in result.err
     assert 1 == len(signed_in.dials())
 
 
