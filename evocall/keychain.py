@@ -51,8 +51,9 @@ def _store(profile: Profile, password: str) -> str:
     backend = _backend(None)
     if backend is None:
         raise AuthError(
-            "There is no keyring on this system that could hold the password, so it was not stored.",
-            hint=f"Use {OTHER_SOURCES}.",
+            "The login works, and its address and username are in the profile file; but there is no keyring here that "
+            "could hold the password, so it was not stored.",
+            hint=f"evocall profile set password_file PATH {profile.option}, or password_command, or EVOCALL_PASSWORD.",
             code="no_keyring",
         )
     backend.set_password(_service(profile), str(profile.username), password)
