@@ -27,7 +27,6 @@ from evocall.journal import Journal
 from evocall.model import Call, Outcome, Plan
 from evocall.pacing import Pace
 from evocall.reading import Reader, digest, identity_of, outside
-from evocall.rows import Row
 
 PATIENCE = 3600.0  # seconds; a campaign slows down for as long as the service asks, within reason
 FATAL = (AuthError, Forbidden, ConfigError)
@@ -108,7 +107,7 @@ class Run:
         self.tally.waiting = 0
         openings: dict[tuple[str, ...], datetime | None] = {}
         seen: set[int] = set()
-        for row, plan, identity in self._open_rows():
+        for plan, identity in self._open_rows():
             if self.stop.is_set() or self._left <= 0:
                 break
             value = digest(identity)
@@ -125,10 +124,10 @@ class Run:
                 continue
             if plan.hours is not None or self._order.retry_unknown:
                 self._begun.add(value)
-            self._begin(row, plan, identity)
+            self._begin(plan, identity)
         return min(filter(None, openings.values()), default=None)
 
-    def _open_rows(self) -> Iterator[tuple[Row, Plan, str]]:
+    def _open_rows(self) -> Iterator[tuple[Plan, str]]:
         """The rows that are neither done nor bad; what is bad has been reported by the check."""
         for row in self._reader.table:
             if self._reader.done(self._reader.guess(row)) is not None:
@@ -139,9 +138,9 @@ class Run:
                 continue
             identity = identity_of(row, plan)
             if self._reader.done(identity) is None:
-                yield row, plan, identity
+                yield plan, identity
 
-    def _begin(self, row: Row, plan: Plan, identity: str) -> None:
+    def _begin(self, plan: Plan, identity: str) -> None:
         """Wait for a free worker, then for the next slot of the pace, and let the worker go."""
         while not self._crew.free(timeout=0.2):
             if self.stop.is_set():
@@ -150,8 +149,9 @@ class Run:
         if self.stop.is_set():
             self._crew.give_back()
             return
-        self._left -= 1
-        self._crew.hand((row, plan, identity))
+        with self._lock:
+            self._left -= 1
+        self._crew.hand((plan, identity))
 
     def _wait_for_slot(self) -> None:
         """Come back at the next slot of the pace, or when the run is stopped."""
@@ -169,9 +169,9 @@ class Run:
         if self.stop.is_set():
             raise KeyboardInterrupt
 
-    def _dial(self, service: Sender, item: tuple[Row, Plan, str]) -> None:
+    def _dial(self, service: Sender, item: tuple[Plan, str]) -> None:
         """Place the call of one row; runs in a worker."""
-        _, plan, identity = item
+        plan, identity = item
         terms = placing.Terms(
             identity,
             again=self._order.retry_unknown,
