@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -20,6 +20,7 @@ import pytest
 from evocall import paths
 from evocall.journal import Filter, Journal
 from evocall.pacing import MARGIN, Pace
+from tests import processes
 from tests.faultserver import FaultServer, Visit, http
 
 SEED = 20261123
@@ -80,20 +81,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         yield Gate(server, opened)
 
 
-@contextmanager
-def running(table: str, *options: str, campaign: str = "spring") -> Iterator[subprocess.Popen[str]]:
-    """A campaign in a process of its own that takes Ctrl-C even when whoever runs the tests does not."""
-    command = [sys.executable, "-m", "evocall", "batch", table, "--campaign", campaign, "--yes", *options]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    )
-    with process:
-        yield process
-        process.kill()
+def running(table: str, *options: str, campaign: str = "spring") -> AbstractContextManager[subprocess.Popen[str]]:
+    """A campaign in a process of its own."""
+    return processes.running("batch", table, "--campaign", campaign, "--yes", *options)
 
 
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:

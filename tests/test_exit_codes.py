@@ -13,24 +13,11 @@ from pathlib import Path
 import pytest
 
 from evocall.sandbox.faults import FAULTS
+from tests import contract
 from tests.faultserver import FaultServer, Visit, answering, free_port, http, silent
 
 FLOW = "665f1c0000000000000000aa"
-CALL_KEYS = {
-    "schema",
-    "outcome",
-    "call",
-    "number",
-    "flow",
-    "caller_id",
-    "profile",
-    "base_url",
-    "requested_at",
-    "http_status",
-    "session_id",
-    "response",
-    "error",
-}
+CALL_KEYS = set(contract.CALL_KEYS)
 ERROR_KEYS = {"code", "exit_code", "message", "hint", "fields"}
 
 #            ending:  (exit code, outcome, HTTP status, POSTs, calls placed)

@@ -3,14 +3,14 @@
 import json
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from evocall.journal import Filter, Journal
+from tests import processes
 from tests.faultserver import FaultServer, NeverAccepting, answering, http, silent
 
 NUMBER = "+18145550100"
@@ -39,20 +39,9 @@ def outcomes(home: Path) -> Callable[[], list[str]]:
     return read
 
 
-@contextmanager
-def dialling(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """A dial in a process of its own that takes Ctrl-C even when whoever runs the tests does not."""
-    command = [sys.executable, "-m", "evocall", "dial", NUMBER, "--once", "key", *options]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    )
-    with process:
-        yield process
-        process.kill()
+def dialling(*options: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A dial in a process of its own."""
+    return processes.running("dial", NUMBER, "--once", "key", *options)
 
 
 @both_signals

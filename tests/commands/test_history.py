@@ -11,22 +11,8 @@ import pytest
 from evocall.errors import OutcomeUnknown, Rejected
 from evocall.journal import Journal, Key
 from evocall.model import Answer, Flow, Number, NumberClass, Outcome, Plan, Profile
+from tests.contract import CALL_KEYS
 
-CALL_KEYS = [
-    "schema",
-    "outcome",
-    "call",
-    "number",
-    "flow",
-    "caller_id",
-    "profile",
-    "base_url",
-    "requested_at",
-    "http_status",
-    "session_id",
-    "response",
-    "error",
-]
 ANSWERS = {
     "placed": Answer(Outcome.PLACED, 200, "6743a0b1", {"id": "6743a0b1", "n": [1, None]}),
     "not_placed": Answer(Outcome.NOT_PLACED, 400, error=Rejected("The service refused the request (400).")),
