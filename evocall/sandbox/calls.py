@@ -1,10 +1,12 @@
 """A call's life: a pure function of the time since it was placed."""
 
+import bisect
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from evocall.sandbox.inventory import Flow
 
@@ -94,7 +96,7 @@ class Call:
 
 
 class Calls:
-    """All calls placed so far."""
+    """All calls placed so far, oldest first."""
 
     def __init__(self, clock: Callable[[], float], *, answer_after: float, talk_for: float) -> None:
         self.clock = clock
@@ -104,24 +106,26 @@ class Calls:
         self._by_id: dict[str, Call] = {}
         self._lock = threading.Lock()
 
-    def place(self, number: str, flow: Flow, caller_id: str, *, placed_by: str, ending: Ending) -> Call:
-        """Let a call ring."""
+    def place(
+        self, number: str, flow: Flow, caller_id: str, *, placed_by: str, ending: Ending, seconds_ago: float = 0.0
+    ) -> Call:
+        """Let a call ring, as if since `seconds_ago`."""
         with self._lock:
-            now = self.clock()
-            answered = now + self._answer_after
+            placed = self.clock() - seconds_ago
+            answered = placed + self._answer_after
             call = Call(
-                id=f"{int(now) & 0xFFFFFFFF:08x}{secrets.token_hex(8)}",
+                id=f"{int(placed) & 0xFFFFFFFF:08x}{secrets.token_hex(8)}",
                 sid=f"CA{secrets.token_hex(16)}",
                 number=number,
                 flow=flow,
                 caller_id=caller_id,
                 placed_by=placed_by,
-                placed_at=now,
+                placed_at=placed,
                 answered_at=answered,
                 ends_at=answered + self._talk_for if ending.picks_up else answered,
                 ending=ending,
             )
-            self.placed.append(call)
+            bisect.insort(self.placed, call, key=attrgetter("placed_at"))
             self._by_id[call.id] = call
         return call
 

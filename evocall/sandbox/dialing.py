@@ -1,7 +1,6 @@
 """POST /sessions/outgoing: validate, check flow and caller ID, then place the call or fail as rehearsed."""
 
 import re
-import secrets
 
 from evocall.sandbox.answers import FieldError, Refusal, ServiceError
 from evocall.sandbox.calls import Calls
@@ -9,7 +8,7 @@ from evocall.sandbox.exchange import Exchange
 from evocall.sandbox.faults import Faults
 from evocall.sandbox.fields import Fields
 from evocall.sandbox.inventory import Flow, Inventory
-from evocall.sandbox.sessions import session_info
+from evocall.sandbox.listing import Sessions
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -17,8 +16,9 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 class Dialing:
     """Places calls."""
 
-    def __init__(self, calls: Calls, inventory: Inventory) -> None:
+    def __init__(self, calls: Calls, sessions: Sessions, inventory: Inventory) -> None:
         self._calls = calls
+        self._sessions = sessions
         self._inventory = inventory
         self._faults = Faults()
 
@@ -34,20 +34,20 @@ class Dialing:
         if fault.places:
             by = exchange.username
             call = self._calls.place(number, flow, caller_id, placed_by=by, ending=fault.ending)
-            session = session_info(call, call.placed_at, with_log=False)
+            session = self._sessions.info(call, call.placed_at, with_log=False)
         if fault.refusal:
             raise ServiceError(fault.refusal)
         return None if fault.silent else session
 
-    def _flow(self, id_or_name: str) -> Flow:
-        flow = self._inventory.flow(id_or_name)
+    def _flow(self, flow_id: str) -> Flow:
+        flow = self._inventory.flow_by_id(flow_id)
         if flow is None:
             raise ServiceError(Refusal(404, "NotFound", "Flow not found"))
         return flow
 
     def _caller_id(self, wanted: str, number: str) -> str:
         if not wanted:
-            return secrets.choice([owned for owned in self._inventory.numbers if owned != number])
+            return self._inventory.any_caller_id(number)
         if wanted not in self._inventory.numbers:
             message = f"{wanted} is not a phone number of this account"
             error = FieldError("ArgumentException", "CallerId", message)

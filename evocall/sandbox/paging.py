@@ -1,4 +1,4 @@
-"""ListResponse: one page of a list, and how many there are."""
+"""ListResponse: the rows that were asked for by ID, one page of them, and how many there are."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
@@ -27,11 +27,20 @@ def specific(rows: Sequence[Identified], fields: Fields) -> Sequence[Identified]
     return [row for row in rows if row.id in ids]
 
 
-def page_of(rows: Sequence[Row], fields: Fields, as_json: Callable[[Row], dict[str, object]]) -> dict[str, object]:
-    """The page that was asked for, counted from 0, as ListResponse."""
+def among(fields: Fields, name: str, value: str) -> bool:
+    """Whether the list in this field has the value, or is not there to choose by."""
+    wanted = fields.get(name)
+    return not wanted or value in filter(None, wanted.split(","))
+
+
+def page_of(
+    rows: Sequence[Row], fields: Fields, as_json: Callable[[Row], dict[str, object]], most: int | None = None
+) -> dict[str, object]:
+    """The page that was asked for, counted from 0, as ListResponse; no page has more than `most` rows."""
     page, size = max(_number(fields, "page", 0), 0), max(_number(fields, "countperpage", _PER_PAGE), 1)
     if fields.get("all", "").lower() == "true":
         page, size = 0, max(len(rows), 1)
+    size = min(size, most or size)
     items = [as_json(row) for row in rows[page * size : (page + 1) * size]]
     if fields.get("simplifiedpaging", "").lower() == "true":
         return {"items": items, "hasMorePages": len(rows) > (page + 1) * size}

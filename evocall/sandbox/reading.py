@@ -1,20 +1,34 @@
 """The routes that show calls, flows, numbers and accounts, and the one that ends a call."""
 
+from collections.abc import Callable, Sequence
+
 from evocall.sandbox.answers import Refusal, ServiceError
 from evocall.sandbox.calls import Call, Calls
 from evocall.sandbox.exchange import Exchange
-from evocall.sandbox.inventory import COMPANIES, COMPANY_ID, Inventory, endpoint_info
-from evocall.sandbox.paging import page_of, specific
+from evocall.sandbox.fields import Fields
+from evocall.sandbox.inventory import COMPANIES, COMPANY_ID, Inventory
+from evocall.sandbox.listing import Sessions
+from evocall.sandbox.paging import Identified, among, page_of, specific
 from evocall.sandbox.routes import ADMINISTRATORS, EVERYBODY, Route
-from evocall.sandbox.sessions import call_info, matching, session_info
+from evocall.sandbox.sessions import call_info
 
 
 class Reading:
     """Lists and single entries."""
 
-    def __init__(self, calls: Calls, inventory: Inventory, *, manager_may_hang_up: bool) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        sessions: Sessions,
+        inventory: Inventory,
+        *,
+        manager_may_hang_up: bool,
+        most_per_page: int | None,
+    ) -> None:
         self._calls = calls
+        self._sessions = sessions
         self._inventory = inventory
+        self._most_per_page = most_per_page
         self._may_hang_up = ADMINISTRATORS if manager_may_hang_up else frozenset({"User"})
 
     def routes(self) -> list[Route]:
@@ -36,18 +50,19 @@ class Reading:
     def sessions(self, exchange: Exchange) -> object:
         """Calls with their logs, newest first."""
         fields, now = exchange.fields, self._calls.clock()
-        calls = specific(matching(self._calls.placed, fields), fields)
+        calls = self._sessions.matching(fields, now)
         if fields.get("sortorder", "").lower() == "ascend":
-            calls = calls[::-1]
-        return page_of(calls, fields, lambda call: session_info(call, now, with_log=True))
+            calls.reverse()
+        return self._page(calls, fields, lambda call: self._sessions.info(call, now, with_log=True))
 
     def session(self, exchange: Exchange) -> object:
         """One call, without its log."""
-        return session_info(self._call(exchange), self._calls.clock(), with_log=False)
+        now = self._calls.clock()
+        return self._sessions.info(self._call(exchange, now), now, with_log=False)
 
     def end_session(self, exchange: Exchange) -> None:
         """Hang up."""
-        self._calls.hang_up(self._call(exchange))
+        self._calls.hang_up(self._call(exchange, self._calls.clock()))
 
     def active_calls(self, exchange: Exchange) -> object:
         """Calls that ring or talk."""
@@ -57,11 +72,15 @@ class Reading:
         return {"calls": [call_info(call, now) for call in calls if not call.ended(now)]}
 
     def flows(self, exchange: Exchange) -> object:
-        """Flows whose name contains `nameFilter`."""
+        """Flows by part of their name, by account and by customer."""
         fields = exchange.fields
         text = fields.get("namefilter", "").lower()
-        flows = [flow for flow in self._inventory.flows if text in flow.name.lower()]
-        return page_of(specific(flows, fields), fields, lambda flow: flow.as_json())
+        flows = [
+            flow
+            for flow in (self._inventory.flows if among(fields, "accountids", COMPANY_ID) else ())
+            if text in flow.name.lower() and among(fields, "customerids", flow.customer_id)
+        ]
+        return self._page(flows, fields, lambda flow: flow.as_json())
 
     def flow(self, exchange: Exchange) -> object:
         """One flow."""
@@ -71,19 +90,24 @@ class Reading:
         return flow.as_json()
 
     def endpoints(self, exchange: Exchange) -> object:
-        """The owned phone numbers; there are no endpoints of other types."""
+        """The phone numbers, virtual ones included; there are no endpoints of other types."""
         fields = exchange.fields
-        text = fields.get("phonenumberfilter") or fields.get("namefilter") or ""
-        wanted = fields.get("type", "PhoneNumber").lower() == "phonenumber"
-        numbers = [number for number in self._inventory.numbers if wanted and text in number]
-        return page_of(numbers, fields, endpoint_info)
+        types = {name: fields.get(name, "").lower() for name in ("type", "types")}
+        wanted = all(among(types, name, "phonenumber") for name in types) and among(fields, "accountids", COMPANY_ID)
+        texts = fields.get("namefilter", ""), fields.get("phonenumberfilter", "")
+        endpoints = [
+            endpoint
+            for endpoint in (self._inventory.endpoints if wanted else ())
+            if all(text in endpoint.number for text in texts)
+        ]
+        return self._page(endpoints, fields, lambda endpoint: endpoint.as_json())
 
     def companies(self, exchange: Exchange) -> object:
         """What the service calls accounts."""
         fields = exchange.fields
         text = fields.get("namefilter", "").lower()
         companies = [company for company in COMPANIES if text in company.name.lower()]
-        return page_of(specific(companies, fields), fields, lambda company: company.as_json())
+        return self._page(companies, fields, lambda company: company.as_json())
 
     def company(self, exchange: Exchange) -> object:
         """One account."""
@@ -92,11 +116,16 @@ class Reading:
                 return company.as_json()
         raise _not_found("Account")
 
-    def _call(self, exchange: Exchange) -> Call:
-        call = self._calls.find(exchange.fields["sessionid"])
+    def _call(self, exchange: Exchange, now: float) -> Call:
+        call = self._sessions.find(exchange.fields["sessionid"], now)
         if call is None:
             raise _not_found("Session")
         return call
+
+    def _page(
+        self, rows: Sequence[Identified], fields: Fields, as_json: Callable[[Identified], dict[str, object]]
+    ) -> object:
+        return page_of(specific(rows, fields), fields, as_json, self._most_per_page)
 
 
 def _not_found(what: str) -> ServiceError:

@@ -9,18 +9,21 @@ from typing import Self
 
 from evocall.sandbox.accounts import Account, SignIns
 from evocall.sandbox.answers import Answer, Delivery, ServiceError
-from evocall.sandbox.calls import Call, Calls
+from evocall.sandbox.calls import Call, Calls, Ending
 from evocall.sandbox.connection import Connection, MalformedRequestError, Received
 from evocall.sandbox.dialing import Dialing
 from evocall.sandbox.fields import body_fields, query_fields
 from evocall.sandbox.inventory import Flow, Inventory
 from evocall.sandbox.listener import Listener
+from evocall.sandbox.listing import Reshape, Sessions
 from evocall.sandbox.reading import Reading
 from evocall.sandbox.routes import ADMINISTRATORS, DIAL, Route, Routes
 from evocall.sandbox.service import Service
 from evocall.sandbox.signing import Signing
 
 _LATE = 90.0
+_DAY = 86400.0
+_SOMEBODY_ELSE = "somebody.else@example.com"
 _BAD_REQUEST = Answer(400, "Bad Request", b"<h1>Bad Request</h1>", "text/html; charset=utf-8")
 
 
@@ -40,13 +43,29 @@ class Sandbox:
         basic: bool = True,
         extra_flows: int = 0,
         manager_may_hang_up: bool = True,
+        archive_after: float = 15 * _DAY,
+        shown_after: float = 0.0,
+        most_per_page: int | None = None,
+        reshape: Reshape | None = None,
     ) -> None:
-        """Bind the port, so that `base_url` is known; `accounts` are added to the two that are always there."""
+        """Bind the port, so that `base_url` is known; `accounts` are added to the two that are always there.
+
+        A session appears `shown_after` seconds after its call was placed, and is archived `archive_after` seconds
+        after it. No list gives more than `most_per_page` rows at once. `reshape` may change every SessionInfo
+        before it is written.
+        """
         self._sign_ins = SignIns(accounts, basic=basic, secure=tls is not None, clock=clock)
         self._inventory = Inventory(extra_flows)
         self._calls = Calls(clock, answer_after=answer_after, talk_for=talk_for)
-        dialing = Dialing(self._calls, self._inventory)
-        reading = Reading(self._calls, self._inventory, manager_may_hang_up=manager_may_hang_up)
+        sessions = Sessions(self._calls, shown_after=shown_after, archive_after=archive_after, reshape=reshape)
+        dialing = Dialing(self._calls, sessions, self._inventory)
+        reading = Reading(
+            self._calls,
+            sessions,
+            self._inventory,
+            manager_may_hang_up=manager_may_hang_up,
+            most_per_page=most_per_page,
+        )
         dial = Route(DIAL, ("POST",), "sessions/outgoing", dialing.dial, ADMINISTRATORS)
         routes = Routes([dial, *reading.routes(), *Signing(self._sign_ins).routes()])
         self._service = Service(routes, self._sign_ins)
@@ -83,8 +102,30 @@ class Sandbox:
 
     @property
     def calls(self) -> list[Call]:
-        """The calls placed so far, oldest first."""
+        """The calls placed so far, oldest first, whoever placed them."""
         return self._calls.placed
+
+    def place_elsewhere(
+        self,
+        number: str,
+        *,
+        ending: Ending = Ending.ANSWERED,
+        caller_id: str | None = None,
+        flow: Flow | None = None,
+        seconds_ago: float = 0.0,
+    ) -> Call:
+        """Place a call without a request, as somebody else's that began `seconds_ago`; the first flow is the default.
+
+        Without a caller ID one of the owned numbers is picked. The number is not checked, and its fault not played.
+        """
+        return self._calls.place(
+            number,
+            flow or self.flows[0],
+            caller_id or self._inventory.any_caller_id(number),
+            placed_by=_SOMEBODY_ELSE,
+            ending=ending,
+            seconds_ago=seconds_ago,
+        )
 
     def dials(self, number: str | None = None) -> list[Received]:
         """The requests to place a call, oldest first, optionally only those for one number."""

@@ -1,9 +1,6 @@
-"""How calls are shown: SessionInfo, the CallInfo of a live call, and the filters of the session list."""
-
-from datetime import UTC, date, datetime
+"""How calls are shown: SessionInfo, and the CallInfo of a live call."""
 
 from evocall.sandbox.calls import Call, Ending
-from evocall.sandbox.fields import Fields
 from evocall.sandbox.inventory import COMPANY_ID, COMPANY_NAME, endpoint_id
 from evocall.sandbox.wire import Moment
 
@@ -65,26 +62,3 @@ def call_info(call: Call, now: float) -> dict[str, object]:
         info["startTime"] = Moment(call.answered_at)
         info["answeredBy"] = "machine_start" if call.ending is Ending.VOICEMAIL else "human"
     return info
-
-
-def matching(calls: list[Call], fields: Fields) -> list[Call]:
-    """The calls that the filters of GET /sessions let through, newest first."""
-    companies = fields.get("accountids", "")
-    if fields.get("searcharchive", "").lower() == "true" or (companies and COMPANY_ID not in companies.split(",")):
-        return []
-    to, sender = fields.get("to", ""), fields.get("from", "")
-    first, last = _day(fields.get("startdate"), date.min), _day(fields.get("enddate"), date.max)
-    return [
-        call
-        for call in reversed(calls)
-        if to in call.number
-        and sender in call.caller_id
-        and first <= datetime.fromtimestamp(call.placed_at, UTC).date() <= last
-    ]
-
-
-def _day(text: str | None, default: date) -> date:
-    try:
-        return date.fromisoformat(text[:10]) if text else default
-    except ValueError:
-        return default

@@ -118,7 +118,7 @@ def test_a_customer_may_not_see_active_calls(client):
 
 
 def test_sessions_are_filtered(client, clock):
-    """By parts of the addresses, account, ID, archive and day."""
+    """By parts of the addresses, account, ID and day."""
     first = client.dial("+18144043093", caller_id="+18145550190").json["id"]
     clock.now += 86_400
     second = client.dial("+12125550100", caller_id="+12025550192").json["id"]
@@ -130,7 +130,6 @@ def test_sessions_are_filtered(client, clock):
         f"?specificIds={first},x": [first],
         "?accountIds=5f0000000000000000000001,x": [second, first],
         "?accountIds=x": [],
-        "?searchArchive=true": [],
         "?startDate=2026-11-24": [second],
         "?endDate=2026-11-23": [first],
         "?startDate=2026-11-23&endDate=2026-11-24": [second, first],

@@ -1,7 +1,10 @@
 """Routes and formats: how a path is spelled, and how an answer is written."""
 
+import re
+
 import pytest
 
+VIRTUAL = "+18145550199"
 GOOD = '{"flowId":"alert","numberToDial":"+18144043093"}'
 
 
@@ -162,13 +165,80 @@ def test_flows_are_listed_and_found(client):
     assert client.get("/flows/alert").status == 404
 
 
-def test_endpoints_are_the_owned_numbers(client):
+def test_flows_are_filtered_by_owner_and_id(client):
+    """Account, customer and ID; lists are comma-joined or repeated."""
+    ids = [flow.id for flow in client.sandbox.flows]
+    branch = client.get(f"/flows/{ids[-1]}").json["customerId"]
+    company = client.get("/auth/status").json["accountIds"][0]
+    found = {
+        f"?accountIds={company}": ids,
+        f"?accountIds=x,{company}&nameFilter=alert": [ids[1]],
+        "?accountIds=x": [],
+        f"?customerIds={branch}": [ids[-1]],
+        f"?customerIds={branch}&nameFilter=alert": [],
+        "?customerIds=x": [],
+        f"?specificIds={ids[0]}&specificIds={ids[-1]}": [ids[0], ids[-1]],
+        f"?specificIds={ids[0]}&customerIds={branch}": [],
+    }
+    assert {query: [flow["id"] for flow in client.get(f"/flows{query}").json["items"]] for query in found} == found
+
+
+def test_a_flow_may_belong_to_a_customer(client):
+    """Which tells the two flows with one name apart; the others name no customer at all."""
+    flows = client.get("/flows").json["items"]
+    assert [flow.get("customerName") for flow in flows] == [None] * 6 + ["North Branch"]
+    assert [flow for flow in flows if "customerId" in flow] == flows[-1:]
+    assert re.fullmatch(r"[0-9a-f]{24}", flows[-1]["customerId"])
+    assert (flows[-1]["id"], flows[-1]["name"]) == ("665f1c0000000000000000d2", "duplicate")
+    assert [flow.customer for flow in client.sandbox.flows] == [""] * 6 + ["North Branch"]
+
+
+def test_endpoints_are_the_owned_numbers_and_a_virtual_one(client):
     """Of type PhoneNumber, and of no other."""
-    items = client.get("/endpoints?type=PhoneNumber").json["items"]
-    assert tuple(item["phoneNumber"] for item in items) == client.sandbox.numbers
+    items = client.get("/endpoints").json["items"]
+    assert [item["phoneNumber"] for item in items] == [*client.sandbox.numbers, VIRTUAL]
+    assert [item["isVirtualPhoneNumber"] for item in items] == [False, False, False, True]
     assert {item["type"] for item in items} == {"PhoneNumber"}
-    assert client.get("/endpoints?type=User").json["items"] == []
-    assert client.get("/endpoints?phoneNumberFilter=0192").json["totalCount"] == 1
+    assert len({item["id"] for item in items}) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("type=PhoneNumber", 4),
+        ("type=User", 0),
+        ("types=User,phonenumber", 4),
+        ("types=User&types=PhoneNumber", 4),
+        ("types=User,Team", 0),
+        ("type=PhoneNumber&types=User", 0),
+        ("phoneNumberFilter=0192", 1),
+        ("phoneNumberFilter=%2B1814", 3),
+        ("nameFilter=555019", 4),
+        ("nameFilter=0190", 1),
+        ("nameFilter=0190&phoneNumberFilter=0191", 0),
+        ("accountIds=5f0000000000000000000001", 4),
+        ("accountIds=x", 0),
+    ],
+)
+def test_endpoints_are_filtered(client, query, found):
+    """By type, account, and parts of name and number, which are the same here."""
+    assert client.get(f"/endpoints?{query}").json["totalCount"] == found
+
+
+def test_endpoints_are_found_by_id(client):
+    """The one that a session names."""
+    endpoint = client.dial(caller_id="+18145550191").json["endpointId"]
+    (found,) = client.get(f"/endpoints?specificIds={endpoint}").json["items"]
+    assert found["phoneNumber"] == "+18145550191"
+
+
+def test_a_virtual_number_is_not_owned(client):
+    """Neither accepted as caller ID nor ever picked as one."""
+    assert VIRTUAL not in client.sandbox.numbers
+    refused = client.dial(caller_id=VIRTUAL)
+    assert (refused.status, refused.error["errors"][0]["fieldName"]) == (400, "CallerId")
+    assert client.sandbox.calls == []
+    assert {client.dial().json["fromAddress"] for _ in range(30)} <= set(client.sandbox.numbers)
 
 
 def test_accounts_are_listed_and_found(client):
