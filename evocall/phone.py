@@ -77,6 +77,8 @@ def _read(typed: str, text: str, region: str | None, contacts: Mapping[str, str]
     if not _DIALLABLE.fullmatch(digits):
         raise _not_diallable(text, digits, region, contacts)
     parsed = _parsed(text, digits, region)
+    if parsed.extension:
+        raise _extension(text, _e164(parsed), parsed.extension)
     plan_class = phonenumbers.number_type(parsed)
     verified = plan_class != Kind.UNKNOWN
     if not verified or len(_e164(parsed)) - 1 not in E164_DIGITS:

@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from evocall.guard import read_hours
 from evocall.model import Guard, Profile
 
 DEFAULT = "default"
+SLOWEST, FASTEST = 0.0001, 1_000_000.0  # calls per second
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,14 @@ class Kind:
 
 def _positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _seconds(value: object) -> bool:
+    return _positive(value) and value < threading.TIMEOUT_MAX  # type: ignore[operator]
+
+
+def _pace(value: object) -> bool:
+    return _positive(value) and SLOWEST <= value <= FASTEST  # type: ignore[operator]
 
 
 def _count(value: object) -> bool:
@@ -59,8 +69,8 @@ def _hours(value: object) -> bool:
         return False
 
 
-TEXT = Kind(lambda v: isinstance(v, str) and v != "", "a text in quotes")
-SECONDS = Kind(_positive, "a number of seconds above 0")
+TEXT = Kind(lambda v: isinstance(v, str) and v != "" and "\0" not in v, "a text in quotes")
+SECONDS = Kind(_seconds, "a number of seconds above 0")
 COUNT = Kind(_count, "a whole number, 0 or more")
 TABLE = Kind(lambda v: isinstance(v, dict), "a table")
 
@@ -77,7 +87,7 @@ PROFILE_KEYS = {
     "flow": TEXT,
     "caller_id": TEXT,
     "region": Kind(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'a country code such as "US"'),
-    "pace": Kind(_positive, "calls per second, above 0"),
+    "pace": Kind(_pace, "calls per second, above 0 and at most a million"),
     "timeout": SECONDS,
     "connect_timeout": SECONDS,
     "sign_in": Kind(lambda v: v in ("basic", "cookies"), '"basic" or "cookies"'),
@@ -286,13 +296,18 @@ def _change(path: Path, keys: tuple[str, ...], value: Any) -> None:
     from evocall import toml_text
 
     text = _text(path) or ""
-    _parse(path, text)
+    if not _has_only_tables(_parse(path, text).get("profiles", {})):
+        _config(path, text)
     try:
         edited = toml_text.changed(text, keys, value)
     except KeyError:
         raise ConfigError(f"{path} has no {'.'.join(keys)}.", code="profile_file") from None
     _config(path, edited)
     _write(path, edited)
+
+
+def _has_only_tables(profiles: Any) -> bool:
+    return isinstance(profiles, dict) and all(isinstance(table, dict) for table in profiles.values())
 
 
 def _write(path: Path, text: str) -> None:
@@ -310,5 +325,5 @@ def _write(path: Path, text: str) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         raise ConfigError(f"{path} cannot be written: {error}.", code="profile_file") from error

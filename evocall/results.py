@@ -57,7 +57,8 @@ def _lines(file: TextIO, path: Path, table: Table, fate: Callable[[Row], Fate]) 
     writer.writerow([*table.columns, *_named(table.columns, dict.fromkeys(COLUMNS))])
     width = len(table.columns)
     for row, values in _judged(table, fate):
-        writer.writerow([*row.cells[:width], *("" if values[name] is None else values[name] for name in COLUMNS)])
+        cells = [*row.cells[:width], *[""] * (width - len(row.cells))]
+        writer.writerow([*cells, *("" if values[name] is None else values[name] for name in COLUMNS)])
 
 
 def _judged(table: Table, fate: Callable[[Row], Fate]) -> Iterator[tuple[Row, dict[str, Any]]]:

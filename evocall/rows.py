@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Table:
-    """An open file of rows. `columns` are its headings; a JSON Lines file has those of its first row."""
+    """An open file of rows. `columns` are its headings; a JSON Lines file has those of its first object."""
 
     def __init__(self, source: IO[bytes], name: str, *, encoding: str, number_column: str, lines_of_json: bool) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class Table:
         self._read = self._json_rows if lines_of_json else self._csv_rows
         self.columns: tuple[str, ...] = ()
         rows = iter(self)
-        next(rows, None)
+        next((row for row in rows if self.columns), None)
         rows.close()
 
     def __iter__(self) -> Generator[Row]:
@@ -115,6 +115,8 @@ class Table:
             try:
                 fields = json.loads(content)
                 flaw = None if isinstance(fields, dict) else "it is not a JSON object"
+                if "\\u" in content:
+                    json.dumps(fields, ensure_ascii=False).encode()  # half a surrogate pair is no text
             except (ValueError, RecursionError):
                 fields, flaw = {}, "it is not JSON"
             if flaw:
@@ -149,7 +151,7 @@ def opened(path: str, *, encoding: str | None, number_column: str) -> Table:
             number_column=number_column,
             lines_of_json=lines_of_json,
         )
-    except LookupError:
+    except (LookupError, UnicodeEncodeError):
         source.close()
         raise UsageError(f"--encoding {encoding!r} is not known.", hint="Such as utf-8 or windows-1252.") from None
     except UsageError:

@@ -48,7 +48,7 @@ def _header(line: str) -> Keys | None:
         return None
     try:
         table: Any = tomllib.loads(line)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return None
     names = []
     while isinstance(table, dict) and table:
@@ -130,7 +130,7 @@ def _comment(line: str) -> str:
 def _means_something(line: str) -> bool:
     try:
         return bool(tomllib.loads(line))
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -148,7 +148,7 @@ def _quoted(name: str) -> str:
 def _means(text: str, document: Mapping[str, Any]) -> bool:
     try:
         return tomllib.loads(text) == document
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 

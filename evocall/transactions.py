@@ -34,7 +34,7 @@ class Job(Generic[Result]):
         except EvocallError as error:
             self.error = error
         except UnicodeEncodeError as error:
-            self.error = JournalError(f"The journal holds only text, and {error.object!r} is none.")
+            self.error = _no_text(error)
 
     def outcome(self) -> Result:
         """What the work returned, or raised."""
@@ -64,7 +64,10 @@ class Transactions:
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """What a SELECT finds, one by one."""
         with self.guarded():
-            yield from self._connection.execute(statement, values)
+            try:
+                yield from self._connection.execute(statement, values)
+            except UnicodeEncodeError as error:
+                raise _no_text(error) from error
 
     def together(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
         """Do the work in one transaction, shared with whatever other threads are waiting: one fsync for all of them."""
@@ -109,6 +112,10 @@ class Transactions:
             yield
         except (sqlite3.Error, OSError) as error:
             raise schema.trouble(self.path, error) from error
+
+
+def _no_text(error: UnicodeEncodeError) -> JournalError:
+    return JournalError(f"The journal holds only text, and {error.object!r} is none.", code="no_text")
 
 
 def _of_its_own(error: BaseException) -> JournalError:

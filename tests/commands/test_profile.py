@@ -131,7 +131,7 @@ def test_set_makes_profile_and_file(evocall, home):
     ("key", "value", "said"),
     [
         ("flwo", "x", "'flwo' is not a key of a profile"),
-        ("pace", "fast", "pace is calls per second, above 0, not 'fast'"),
+        ("pace", "fast", "pace is calls per second, above 0 and at most a million, not 'fast'"),
         ("sign_in", "digest", 'sign_in is "basic" or "cookies", not \'digest\''),
         ("password", "hunter2", "A password has no place in the profile file"),
     ],
