@@ -2,11 +2,15 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from evocall.errors import FieldError
 from evocall.transport import Reply
+
+DEEPEST = 100  # levels of an answer's JSON
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ def trouble(reply: Reply) -> tuple[str, str] | None:
         return f"the service answered {reply.status}, but its answer is not whole ({reply.flaw})", "half_answer"
     if is_page(reply):
         return f"an HTML page came back with status {reply.status} instead of the service's answer", "html_answer"
-    if "json" in reply.media_type and reply.body.strip() and not _is_json(reply.body):
+    claims_json = "json" in reply.media_type or reply.body.lstrip().startswith((b"{", b"["))
+    if claims_json and reply.body.strip() and not _is_json(reply.body):
         return f"the service answered {reply.status}, but its answer is not whole (broken JSON)", "half_answer"
     return None
 
@@ -57,8 +62,23 @@ def value_of(reply: Reply) -> Any:
 
 
 def _parsed(body: bytes) -> Any:
-    """JSON, with the numbers that Python knows and JSON does not kept as texts."""
-    return json.loads(body, parse_constant=str, parse_float=_finite)
+    """JSON, with the numbers that Python knows and JSON does not kept as texts.
+
+    Raises ValueError for what is nested deeper than it could be written down again.
+    """
+    value = json.loads(body, parse_constant=str, parse_float=_finite)
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [item for outer in level for item in _inside(outer)]
+        if not level:
+            return value
+    raise ValueError
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _finite(text: str) -> float | str:
@@ -115,10 +135,20 @@ def retry_after(reply: Reply) -> float | None:
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
+    until, now = _http_date(text), date_of(reply)
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+
+
+def date_of(reply: Reply) -> datetime | None:
+    """When the server wrote the reply, by its own clock (RFC 9110, 6.6.1), in whole seconds."""
+    return _http_date(reply.headers.get("date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        until = parsedate_to_datetime(text)
-        return max(0.0, (until - parsedate_to_datetime(reply.headers["date"])).total_seconds())
-    except (ValueError, TypeError, KeyError):
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -13,6 +13,8 @@
     ├── ConfigError ......... 10  profile file, keyring or environment is wrong
     │   └── JournalError
     ├── Rejected ............ 11  the service refused the request
+    ├── NotAnswered ......... 12  the call ended, and nobody had answered it
+    ├── StillRunning ........ 13  nobody waited any longer; the call goes on
     ├── Incomplete .......... 14  a batch has ended, but not every row was placed
     └── Interrupted ......... 130 Ctrl-C or SIGTERM
 
@@ -43,6 +45,8 @@ class ExitCode(IntEnum):
     UNKNOWN = 9
     CONFIG = 10
     REJECTED = 11
+    NOT_ANSWERED = 12
+    STILL_RUNNING = 13
     INCOMPLETE = 14
     INTERRUPTED = 130
 
@@ -60,6 +64,7 @@ class EvocallError(Exception):
 
     `code` is the machine's word for it in JSON. `said` holds the service's own words, which are shown as data.
     `call` is the call that the error is about, once there is one, and `summary` what a batch has to say besides.
+    `retry_after` is the wait, in seconds, that the service asked for.
     """
 
     exit_code = ExitCode.INTERNAL
@@ -82,6 +87,7 @@ class EvocallError(Exception):
         self.fields = tuple(fields)
         self.call: Call | None = None
         self.summary: dict[str, Any] | None = None
+        self.retry_after: float | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -177,6 +183,20 @@ class Rejected(EvocallError):
 
     exit_code = ExitCode.REJECTED
     code = "rejected"
+
+
+class NotAnswered(EvocallError):
+    """The call has ended, and nobody had answered it."""
+
+    exit_code = ExitCode.NOT_ANSWERED
+    code = "not_answered"
+
+
+class StillRunning(EvocallError):
+    """Nobody waited any longer for the end of the call, which goes on without us."""
+
+    exit_code = ExitCode.STILL_RUNNING
+    code = "still_running"
 
 
 class Incomplete(EvocallError):

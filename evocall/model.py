@@ -13,6 +13,7 @@ from evocall.errors import EvocallError
 
 PRODUCTION = "https://evovoice.io"
 SANDBOX = "sandbox"
+BASIC, COOKIES = "basic", "cookies"  # the two ways of signing in
 
 
 class Outcome(StrEnum):
@@ -136,10 +137,19 @@ class Credential:
 
 @dataclass(frozen=True)
 class Flow:
-    """The flow that runs when the call is answered: what the service is sent, and the alias that meant it."""
+    """The flow that runs when the call is answered: what the service is sent, and the alias or name that meant it.
+
+    While it is `pending`, `id` is a name that the service has yet to be asked about.
+    """
 
     id: str
     alias: str | None = None
+    pending: bool = False
+
+    @property
+    def written(self) -> str:
+        """What means this flow wherever a flow may be named, whatever aliases and names come to mean."""
+        return self.id if self.pending else f"id:{self.id}"
 
 
 @dataclass(frozen=True)
@@ -190,9 +200,34 @@ class Answer:
     retry_after: float | None = None
 
 
+class Phase(StrEnum):
+    """Where a placed call is in its life."""
+
+    RINGING = "ringing"
+    CONNECTED = "connected"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What `--wait` saw of a call. `answered` is None as long as that is not known, `machine` says that a machine did.
+
+    `outcome` is the service's own word, `seconds` the time from the placing to the end, or to the last look before it.
+    """
+
+    phase: Phase
+    answered: bool | None = None
+    machine: bool = False
+    outcome: str | None = None
+    seconds: float | None = None
+
+
 @dataclass(frozen=True)
 class Call:
-    """One call as receipts, JSON and history show it; `requested_at` is an aware UTC time."""
+    """One call as receipts, JSON and history show it; `requested_at` is an aware UTC time.
+
+    `settled` says how an outcome that was unknown at first became known, `ending` what became of the call.
+    """
 
     outcome: Outcome
     number: str | None = None
@@ -206,6 +241,8 @@ class Call:
     response: Any = None
     error: Mapping[str, Any] | None = None
     id: str | None = None
+    settled: str | None = None
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True)
@@ -236,7 +273,10 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Record:
-    """A call as the journal keeps it, with what is not shown in a receipt. `duration_ms` is that of the last POST."""
+    """A call as the journal keeps it, with what is not shown in a receipt.
+
+    `duration_ms` is that of the last POST. While the call is `in_flight` a process that lives is placing it.
+    """
 
     call: Call
     username: str | None
@@ -244,3 +284,4 @@ class Record:
     campaign: str | None
     attempt: int
     duration_ms: int | None
+    in_flight: bool = False

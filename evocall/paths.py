@@ -22,6 +22,11 @@ def pace_file(profile: str) -> Path:
     return journal_file().parent / "pace" / quote(profile, safe="")
 
 
+def names_file(profile: str) -> Path:
+    """The names of flows that TAB offers for a profile, beside the journal."""
+    return journal_file().parent / "names" / f"{quote(profile, safe='')}.json"
+
+
 def beside(directory: Path | None, written: str, *, code: str) -> Path:
     """A path from the profile file: `~` expanded, and a relative one taken from the file's own directory.
 

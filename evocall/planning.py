@@ -1,6 +1,7 @@
 """What the user typed -> a call that has passed every local check. No network, no login."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from evocall import denylist, guard, phone
@@ -8,11 +9,14 @@ from evocall.address import refuse_plain_http
 from evocall.errors import EvocallError, Refused, UsageError
 from evocall.model import GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
 
+FLOW_ID = re.compile(r"[0-9a-fA-F]{24}")  # as MongoDB makes them; sent as it is
+
 
 class Planner:
     """Everything about a call but its number, settled once: profile, options, hours, deny list, caller ID.
 
-    Options beat the profile's defaults. Raises UsageError for an option that cannot be read.
+    Options beat the profile's defaults; `look_up` asks the service about flows that are named. Raises UsageError for an
+    option that cannot be read.
     """
 
     def __init__(
@@ -22,6 +26,7 @@ class Planner:
         region: str | None = None,
         between: str | None = None,
         allow: Collection[str] = (),
+        look_up: Callable[[Flow], Flow] = lambda flow: flow,
     ) -> None:
         for name in allow:
             if name not in GUARDED:
@@ -32,6 +37,7 @@ class Planner:
         self.hours = hours_of(profile, between)
         self._allow = allow
         self._denied = denylist.load(profile)
+        self.look_up = look_up
 
     def plan(self, number: str, *, flow: str | None = None, caller_id: str | None = None) -> Plan:
         """The call as it would be placed, at a time when its hours allow it.
@@ -71,9 +77,10 @@ class Planner:
                 hint=f"Add --flow, or set one for good: evocall profile set flow NAME --profile {self.profile.name}",
                 code="no_flow",
             )
-        if wanted in self.profile.flows:
-            return Flow(self.profile.flows[wanted].removeprefix("id:"), wanted)
-        return Flow(wanted.removeprefix("id:"))
+        alias = wanted if wanted in self.profile.flows else None
+        meant = self.profile.flows.get(wanted, wanted)
+        is_id = meant.startswith("id:") or FLOW_ID.fullmatch(meant)
+        return self.look_up(Flow(meant.removeprefix("id:"), alias, pending=not is_id))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
     def caller(self, caller_id: str | None) -> Number | None:

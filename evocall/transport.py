@@ -76,11 +76,11 @@ _thread = threading.local()
 
 
 class _HeadersCut(http.client.HTTPException):
-    """The connection ended within the headers, which http.client takes for their end."""
+    """The headers are not whole: the connection ended within them, or a line of them is none."""
 
 
 class _WholeHeaders(http.client.HTTPResponse):
-    """http.client's response, which insists on the empty line after the headers."""
+    """http.client's response, which insists on whole headers: what a bad line hides may be the body's length."""
 
     def begin(self) -> None:
         whole: Any = self.fp
@@ -88,7 +88,7 @@ class _WholeHeaders(http.client.HTTPResponse):
         super().begin()
         if self.fp is not None:
             self.fp = whole
-        if lines.last not in (b"\r\n", b"\n"):
+        if lines.last not in (b"\r\n", b"\n") or self.msg.defects:
             raise _HeadersCut
 
 
@@ -183,24 +183,34 @@ class Wire:
         self._last_used = time.monotonic()
 
     def exchange(
-        self, method: str, path: str, *, body: bytes | None = None, params: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        patience: float | None = None,
     ) -> Reply:
-        """Send one request once. Raises NotSent, NoAnswer or Cut; a reply of any status is returned."""
+        """Send one request once. Raises NotSent, NoAnswer or Cut; a reply of any status is returned.
+
+        `patience` shortens both times for this exchange.
+        """
+        connecting, answering = (min(limit, patience or limit) for limit in self._times)
         try:
             asked = requests.Request(method, self._base + path, data=body, params=params)
             request = self._session.prepare_request(asked)
-        except requests.RequestException as error:
+        except (requests.RequestException, UnicodeError) as error:
             raise NotSent("bad_address", str(error), passing=False) from error
         if time.monotonic() - self._last_used > LONGEST_IDLE:
             self._session.close()
-        flight = _thread.flight = Flight(self._times[1])
+        flight = _thread.flight = Flight(answering)
         reply = None
         try:
-            reply = self._reply(request, flight)
+            reply = self._reply(request, flight, (connecting, answering))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if flight.left:
-                raise _no_answer(error, flight, self._times[1]) from error
-            raise _not_sent(error) from error
+                raise _no_answer(error, flight, answering) from error
+            raise not_sent(error) from error
         except KeyboardInterrupt:
             raise Cut(left=flight.left) from None
         finally:
@@ -215,11 +225,11 @@ class Wire:
         """Close the connections."""
         self._session.close()
 
-    def _reply(self, request: requests.PreparedRequest, flight: Flight) -> Reply:
+    def _reply(self, request: requests.PreparedRequest, flight: Flight, times: tuple[float, float]) -> Reply:
         with self._session.send(
             request,
             stream=True,
-            timeout=self._times,
+            timeout=times,
             allow_redirects=False,
             proxies=self._session.proxies,
             verify=self._session.verify,
@@ -229,12 +239,17 @@ class Wire:
             return Reply(response.status_code, response.reason or "", headers, body, flaw)
 
 
+class _Session(requests.Session):
+    """Follows nothing, and does not read a redirect's body, however long, to find out where it would lead."""
+
+    def get_redirect_target(self, resp: Any) -> None:  # noqa: ARG002 - as requests calls it
+        return None
+
+
 def _session(base: str, headers: Mapping[str, str], *, cookies: bool) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
-    session.proxies = (
-        {} if is_loopback(urlsplit(base).hostname or "") else dict(requests.utils.get_environ_proxies(base))
-    )
+    session.proxies = _proxies(base)
     session.verify = _bundle()
     session.headers = requests.structures.CaseInsensitiveDict({"Accept-Encoding": "identity", **headers})
     session.mount("https://", _Adapter())
@@ -249,6 +264,21 @@ class _NoCookies(requests.cookies.RequestsCookieJar):
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Left in the response."""
+
+
+def proxy_for(base_url: str) -> str | None:
+    """The address of the proxy by which requests go there, None when they go straight, as they do to this machine."""
+    return requests.utils.select_proxy(base_url, _proxies(base_url))
+
+
+def _proxies(base: str) -> dict[str, str]:
+    return {} if is_loopback(urlsplit(base).hostname or "") else dict(requests.utils.get_environ_proxies(base))
+
+
+def authorities() -> str:
+    """The file or directory of the certificate authorities that are trusted. Raises ConfigError as `Wire` does."""
+    found = _bundle()
+    return found if isinstance(found, str) else requests.utils.DEFAULT_CA_BUNDLE_PATH
 
 
 def _bundle() -> str | bool:
@@ -302,7 +332,7 @@ def _no_answer(error: BaseException, flight: Flight, seconds: float) -> NoAnswer
     return NoAnswer("connection_lost", "the connection was lost before a usable answer came")
 
 
-def _not_sent(error: BaseException) -> NotSent:
+def not_sent(error: BaseException) -> NotSent:
     """Why nothing was sent, in words; the order goes from the particular to the general."""
     causes = _causes(error)
     if found := _first(causes, ssl.SSLCertVerificationError):
