@@ -12,6 +12,7 @@ from evocall.errors import OutcomeUnknown, Refused, UsageError
 from evocall.model import SANDBOX, Call, Earlier, Guard, Hours, Number, NumberClass
 
 HOLD_BACK = timedelta(minutes=10)
+HELD_BACK = "held_back"  # the code of the error about it
 DAY = timedelta(hours=24)
 DAYS_TO_LOOK_AHEAD = 8
 QUARTER = timedelta(minutes=15)
@@ -168,12 +169,12 @@ def _refuse_cap(rule: str, cap: int | None, calls: Sequence[datetime], whose: st
 
 def _held_back(earlier: Call, once: str | None) -> OutcomeUnknown:
     when = f"{earlier.requested_at:%Y-%m-%d %H:%M:%S} UTC" if earlier.requested_at else "an unknown time"
-    where = " --sandbox" if earlier.profile == SANDBOX else ""
+    ask = "" if earlier.profile == SANDBOX else f"evocall reconcile {earlier.id} asks whether it was placed; "
     why = f"for the key {once!r}" if once is not None else "to this number with this flow"
     error = OutcomeUnknown(
         f"nothing was dialled now: the call {earlier.id} {why}, of {when}, has an unknown outcome and may have rung.",
-        hint=f"Look whether it rang (evocall history{where}); --again dials all the same, and may ring twice.",
-        code="held_back",
+        hint=f"{ask}--again dials all the same, and may ring twice.",
+        code=HELD_BACK,
     )
     error.call = earlier
     return error

@@ -8,20 +8,22 @@ row is gone, `sending` counts as unknown and `waiting` as not placed. No secret 
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from evocall.errors import JournalError, OutcomeUnknown
 from evocall.lease import Lease, is_alive
-from evocall.model import Answer, Call, Campaign, Earlier, Outcome, Plan, Record
+from evocall.model import Answer, Call, Campaign, Earlier, Ending, Outcome, Phase, Plan, Record
 from evocall.transactions import Transactions
 
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
 SENDING, WAITING = "sending", "waiting"
 OPEN = f"('{SENDING}', '{WAITING}')"
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O or U to misread
+LOOK_ALIKE = str.maketrans("ILO", "110")
+MOST_CALLS = 32**8  # far from any journal; a session ID is longer
 RESOLVE = (
     "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? WHERE id = ?"
 )
@@ -30,7 +32,7 @@ DIED = OutcomeUnknown(
 )
 COLUMNS = (
     "id, state, profile, base_url, username, number, flow, caller_id, once_key, campaign, attempt, requested_at, "
-    "duration_ms, http_status, session_id, response, error"
+    "duration_ms, http_status, session_id, response, error, settled, ending"
 )
 
 
@@ -38,6 +40,7 @@ COLUMNS = (
 class Filter:
     """Which calls of the history are wanted; None means all. Times are aware."""
 
+    profile: str | None = None
     campaign: str | None = None
     number: str | None = None
     outcome: Outcome | None = None
@@ -170,6 +173,16 @@ class Journal:
         values = _outcome_values(reserved, answer.outcome.value, answer, duration)
         self._file.later(lambda cursor: cursor.execute(RESOLVE, values), lambda: self._unrecorded.add(reserved.id))
 
+    def try_out(self) -> None:
+        """Write, as for a call, what changes nothing."""
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            if self._lease is None:
+                self._lease = Lease(self._leases)
+            cursor.execute("UPDATE schema_version SET version = version")
+
+        self._file.together(work)
+
     def flush(self) -> None:
         """Put on disk what `resolve_soon` has left."""
         self._file.together(lambda _: None)
@@ -179,6 +192,7 @@ class Journal:
         conditions: list[str] = []
         values: list[Any] = []
         for condition, value in (
+            ("profile = ?", wanted.profile),
             ("campaign = ?", wanted.campaign),
             ("number = ?", wanted.number),
             ("state = ?", wanted.outcome and wanted.outcome.value if wanted.outcome is not Outcome.UNKNOWN else None),
@@ -193,6 +207,44 @@ class Journal:
         limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
         self._file.together(self._bury_the_dead)
         yield from map(_record, self._file.rows(f"SELECT {COLUMNS} FROM calls{where} ORDER BY id DESC{limit}", values))  # noqa: S608
+
+    def find(self, name: str) -> Record | None:
+        """The call with this short name, in any case, or with this session ID; None when there is none."""
+        self._file.together(self._bury_the_dead)
+        for condition, value in (("id = ?", call_number(name)), ("session_id = ?", _storable(name))):
+            found = self._file.rows(f"SELECT {COLUMNS} FROM calls WHERE {condition} ORDER BY id DESC LIMIT 1", (value,))  # noqa: S608
+            for row in found:
+                return _record(row)
+        return None
+
+    def settle(self, name: str, session_id: str | None, how: str) -> Record:
+        """The call whose outcome was unknown has been found: it is placed. `how` says what was found."""
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(
+                "UPDATE calls SET state = ?, session_id = ?, settled = ?, error = NULL WHERE id = ? AND state = ?",
+                (Outcome.PLACED.value, _storable(session_id), how, call_number(name), Outcome.UNKNOWN.value),
+            )
+
+        return self._changed(name, work)
+
+    def follow(self, name: str, session_id: str | None, ending: Ending) -> Record:
+        """Write down what was seen of a placed call: its session, when one was seen, and its ending."""
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(
+                "UPDATE calls SET session_id = COALESCE(?, session_id), ending = ? WHERE id = ?",
+                (_storable(session_id), json.dumps(asdict(ending)), call_number(name)),
+            )
+
+        return self._changed(name, work)
+
+    def _changed(self, name: str, work: Callable[[sqlite3.Cursor], None]) -> Record:
+        self._file.together(work)
+        record = self.find(name)
+        if record is None:
+            raise JournalError(f"The call {name} is not in the journal any more.")
+        return record
 
     def begin_campaign(self, campaign: Campaign, now: datetime) -> None:
         """Write down what the campaign's name stands for, unless there are calls of it already."""
@@ -220,13 +272,17 @@ class Journal:
         return next((Campaign(*row) for row in found), None)
 
     def campaign_keys(self, name: str) -> Iterator[tuple[str, Outcome]]:
-        """The rows of a campaign that were placed, or may have been; millions are read one by one."""
+        """The rows of a campaign that were placed, or may have been; millions are read one by one.
+
+        Those that another process is placing are not among them: whoever reserves one waits for its outcome.
+        """
         self._file.together(self._bury_the_dead)
         found = self._file.rows(
-            "SELECT once_key, state FROM calls WHERE campaign = ? AND state <> ?", (name, Outcome.NOT_PLACED.value)
+            "SELECT once_key, state FROM calls WHERE campaign = ? AND state IN (?, ?)",
+            (name, Outcome.PLACED.value, Outcome.UNKNOWN.value),
         )
         for key, state in found:
-            yield key, Outcome.UNKNOWN if state in {SENDING, WAITING} else Outcome(state)
+            yield key, Outcome(state)
 
     def campaign_call(self, profile: str, key: Key) -> Record | None:
         """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
@@ -289,12 +345,17 @@ def _outcome_values(
     return (
         state,
         answer.status,
-        answer.session_id and answer.session_id.encode(errors="backslashreplace").decode(),
+        _storable(answer.session_id),
         response,
         json.dumps(answer.error.document()) if answer.error else None,
         None if duration is None else int(duration.total_seconds() * 1000),
         reserved.id,
     )
+
+
+def _storable(name: str | None) -> str | None:
+    """The name with whatever UTF-8 cannot hold made visible."""
+    return name and name.encode(errors="backslashreplace").decode()
 
 
 def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
@@ -373,9 +434,17 @@ def _read(row: Sequence[Any]) -> Record:
         response=_json(values["response"]),
         error=_json(values["error"]),
         id=call_id(values["id"]),
+        settled=values["settled"],
+        ending=_ending(values["ending"]),
     )
     return Record(
-        call, values["username"], values["once_key"], values["campaign"], values["attempt"], values["duration_ms"]
+        call,
+        values["username"],
+        values["once_key"],
+        values["campaign"],
+        values["attempt"],
+        values["duration_ms"],
+        in_flight=open_row,
     )
 
 
@@ -386,6 +455,23 @@ def call_id(number: int) -> str:
         number, rest = divmod(number, 32)
         digits = ALPHABET[rest] + digits
     return digits.rjust(4, "0")
+
+
+def call_number(name: str) -> int | None:
+    """The row that a short name stands for; letters in any case, and I, L and O read as the digits they look like."""
+    number = 0
+    for letter in name.upper().translate(LOOK_ALIKE):
+        if letter not in ALPHABET or number >= MOST_CALLS:
+            return None
+        number = number * 32 + ALPHABET.index(letter)
+    return number or None
+
+
+def _ending(text: str | None) -> Ending | None:
+    if text is None:
+        return None
+    values = json.loads(text)
+    return Ending(**{**values, "phase": Phase(values["phase"])})
 
 
 def _json(text: str | None) -> Any:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from evocall import guard
 from evocall.errors import EvocallError, Interrupted, JournalError, Refused
-from evocall.journal import Journal, Key, Reserved
+from evocall.journal import Journal, Key, Reserved, call_id
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
 
 ATTEMPTS = 3
@@ -79,7 +79,8 @@ class Witness:
             what = "while the call was being placed, so it may have been"
         else:
             what = f"when the call was {self.call.outcome.replace('_', ' ')}"
-        error = Interrupted(f"interrupted {what}.", hint="evocall history shows what is known of it.")
+        look = f"evocall show {self.call.id}" if self.call.id else "evocall history"
+        error = Interrupted(f"interrupted {what}.", hint=f"{look} tells what is known of it.")
         error.call = self.call
         return error
 
@@ -105,7 +106,7 @@ def place(
         found = run.reserved()
     if isinstance(found, Call):
         return replace(found, outcome=Outcome.ALREADY_PLACED)
-    witness.call = _call(plan, Outcome.UNKNOWN)
+    witness.call = replace(_call(plan, Outcome.UNKNOWN), id=call_id(found.id))
     answer, duration = run.sent(found)
     call = witness.call = run.resolved(found, answer, duration)
     if answer.error is not None:
@@ -210,8 +211,13 @@ def _named(plan: Plan) -> Iterator[None]:
     try:
         yield
     except EvocallError as error:
-        error.call = error.call or _call(plan, Outcome.NOT_PLACED)
+        error.call = error.call or unplaced(plan)
         raise
+
+
+def unplaced(plan: Plan) -> Call:
+    """The call as an error shows it that came up before anything was reserved."""
+    return _call(plan, Outcome.NOT_PLACED)
 
 
 def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call | None]:

@@ -47,6 +47,11 @@ MIGRATIONS = (
         begun_at BIGINT NOT NULL
     )
     """,
+    """
+    ALTER TABLE calls ADD COLUMN settled TEXT;
+    ALTER TABLE calls ADD COLUMN ending TEXT;
+    CREATE INDEX calls_by_session ON calls (session_id) WHERE session_id IS NOT NULL
+    """,
 )
 
 FULL = "Make room on the disk."

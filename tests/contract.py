@@ -14,4 +14,6 @@ CALL_KEYS = [
     "session_id",
     "response",
     "error",
+    "settled",
+    "ending",
 ]

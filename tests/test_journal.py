@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +25,21 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from evocall import guard, placing
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected
 from evocall.journal import LONGEST_RESPONSE, Filter, Journal, Key, Reserved, call_id
-from evocall.model import Answer, Call, DialRequest, Flow, Guard, Hours, Number, NumberClass, Outcome, Plan, Profile
+from evocall.model import (
+    Answer,
+    Call,
+    DialRequest,
+    Ending,
+    Flow,
+    Guard,
+    Hours,
+    Number,
+    NumberClass,
+    Outcome,
+    Phase,
+    Plan,
+    Profile,
+)
 from evocall.schema import MIGRATIONS
 
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
@@ -151,7 +165,7 @@ def dial_at(answer: bytes, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> 
         monkeypatch.setenv("EVOCALL_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
         monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
-        command = [sys.executable, "-m", "evocall", "dial", "+18145550100", "--flow", "f", *arguments]
+        command = [sys.executable, "-m", "evocall", "dial", "+18145550100", "--flow", "id:f", *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 connection, _ = server.accept()
@@ -172,7 +186,7 @@ def test_a_dial_that_is_killed_while_the_request_is_on_its_way_is_unknown(path, 
         process.wait()
     [call] = json.loads(evocall("history", "--outcome", "unknown", "--json").out)
     assert (call["outcome"], call["error"]["code"]) == ("unknown", "died")
-    again = evocall("dial", "+18145550100", "--flow", "f", "--once", "k", "--json")
+    again = evocall("dial", "+18145550100", "--flow", "id:f", "--once", "k", "--json")
     assert (again.code, json.loads(again.out)["error"]["code"]) == (9, "held_back")
     assert raw_states(path) == ["unknown"]
 
@@ -214,6 +228,61 @@ def test_what_is_resolved_is_remembered_whole(path, outcome):
     assert kept == record
     assert expected == kept.call
     assert (kept.username, kept.once_key, kept.attempt, kept.duration_ms) == ("ops@example.com", "k", 1, 1234)
+
+
+@pytest.mark.parametrize("name", ["101O", "1010", "1oIo", "6743a0b1c2d3e4f5a6b7c8d9"])
+def test_a_call_is_found_by_its_short_name_and_by_its_session(path, name):
+    """Read aloud or typed by hand: letters in any case, and those that look like digits."""
+    Journal(path).__exit__()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, attempt, requested_at, "
+            "session_id) VALUES (?, 'placed', 'x', 'p', 'u', 'h', '+18145550100', 'f', 1, 0, ?)",
+            (32**3 + 32, PLACED.session_id),
+        )
+    with Journal(path) as journal:
+        found = journal.find(name)
+        assert found is not None
+        assert (found.call.id, found.call.session_id) == ("1010", PLACED.session_id)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "0000", "0002", "U001", "-001", "6743a0b1", "Z" * 5000, "\ud800", "\N{DIGIT ONE}\u0661"]
+)
+def test_a_name_that_is_nobodys_finds_nothing(journal, name):
+    reserve(journal)
+    assert journal.find(name) is None
+
+
+def test_only_an_unknown_call_can_be_settled(path):
+    """It is placed from then on, and nothing is left of the error; what was known stays as it was."""
+    with Journal(path) as journal:
+        for answer in (LOST, PLACED, REFUSED):
+            journal.resolve(reserve(journal, answer.outcome), answer, SECOND)
+        lost, placed, refused = list(journal.calls())[::-1]
+        settled = journal.settle("0001", "found", "it was seen")
+        assert journal.settle("0002", "found", "it was seen") == placed
+        assert journal.settle("0003", "found", "it was seen") == refused
+    expected = replace(lost.call, outcome=Outcome.PLACED, session_id="found", settled="it was seen", error=None)
+    assert settled.call == expected
+    with Journal(path) as journal:
+        assert journal.find("0001") == settled
+        found = reserve(journal, LOST.outcome)
+        assert (found.id, found.outcome) == ("0001", "placed")
+
+
+def test_how_a_call_went_on_is_remembered(path):
+    """The session that was seen is the call's, whatever the answer had told; seeing none takes none away."""
+    ending = Ending(Phase.ENDED, answered=True, machine=True, outcome="Voicemail", seconds=7.5)
+    with Journal(path) as journal:
+        for answer in (PLACED, replace(PLACED, session_id="CA1"), replace(PLACED, session_id=None)):
+            journal.resolve(reserve(journal), answer, SECOND)
+        seen = {"0001": None, "0002": "seen", "0003": "seen"}
+        followed = [journal.follow(name, session, ending) for name, session in seen.items()]
+    with Journal(path) as journal:
+        assert followed == list(journal.calls())[::-1]
+    assert [record.call.session_id for record in followed] == [PLACED.session_id, "seen", "seen"]
+    assert [record.call.ending for record in followed] == [ending] * 3
 
 
 def test_an_answer_that_took_no_measurable_time_is_recorded(journal):
@@ -347,6 +416,7 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_call
     with Journal(path) as journal:
         found = reserve(journal, "k")
         assert (found.outcome, found.id, found.requested_at) == ("placed", "0007", NOW)
+        assert (found.settled, found.ending) == (None, None)
         assert reserve(journal, "new") == Reserved(8)
     assert versions(path) == [len(MIGRATIONS)]
 
