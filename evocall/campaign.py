@@ -21,12 +21,11 @@ from evocall.errors import (
     JournalError,
     OutcomeUnknown,
     Refused,
-    UsageError,
 )
 from evocall.journal import Journal
 from evocall.model import Call, Outcome, Plan
 from evocall.pacing import Pace
-from evocall.reading import Reader, digest, identity_of, outside
+from evocall.reading import UNPLANNED, Reader, digest, identity_of, outside
 
 PATIENCE = 3600.0  # seconds; a campaign slows down for as long as the service asks, within reason
 FATAL = (AuthError, Forbidden, ConfigError)
@@ -134,7 +133,7 @@ class Run:
                 continue
             try:
                 plan = self._reader.plan(row)
-            except (UsageError, Refused):
+            except UNPLANNED:
                 continue
             identity = identity_of(row, plan)
             if self._reader.done(identity) is None:

@@ -9,7 +9,24 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
 
 from evocall import __version__
-from evocall.commands import batch, check, completion, dial, history, login, logout, profile, sandbox, whoami
+from evocall.commands import (
+    batch,
+    check,
+    completion,
+    dial,
+    doctor,
+    flows,
+    hangup,
+    history,
+    login,
+    logout,
+    numbers,
+    profile,
+    reconcile,
+    sandbox,
+    show,
+    whoami,
+)
 from evocall.errors import EvocallError, ExitCode, Interrupted, UsageError
 
 app = typer.Typer(
@@ -25,9 +42,15 @@ for command in (
     dial.dial,
     batch.batch,
     check.check,
+    flows.flows,
+    numbers.numbers,
+    show.show,
+    reconcile.reconcile,
+    hangup.hangup,
     login.login,
     logout.logout,
     whoami.whoami,
+    doctor.doctor,
     sandbox.sandbox,
     completion.completion,
 ):

@@ -8,13 +8,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from evocall.errors import EvocallError, ExitCode
-from evocall.model import Call, Number, Outcome, Plan
+from evocall.model import SANDBOX, Call, Ending, Flow, Number, Outcome, Phase, Plan
 
 if TYPE_CHECKING:
     from evocall import progress
@@ -37,21 +38,25 @@ class Screen:
         self.as_json, self.quiet = as_json, quiet
 
     def call(self, call: Call, plan: Plan, username: str | None) -> None:
-        """The receipt of a call that was placed, or that would have been."""
-        if self.as_json:
-            asked = {"request": plan.request.body} if call.outcome is Outcome.DRY_RUN else {}
-            self.document({**call_document(call), **asked})
-        elif not self.quiet:
+        """The receipt of a call that was placed, or that would have been; with `--json` it comes at the end."""
+        if not self.as_json and not self.quiet:
             _lines(sys.stdout, receipt(call, plan, username), STYLES.get(call.outcome, "bold"))
+
+    def ending(self, call: Call, log: Sequence[Line] = ()) -> None:
+        """What became of a call that was followed, with its session's log."""
+        if not self.as_json and not self.quiet and call.ending is not None:
+            _lines(
+                sys.stdout, [*ending_lines(call.ending), *log], "bold green" if call.ending.answered else "bold yellow"
+            )
 
     def document(self, value: Any) -> None:
         """The one JSON document of a command; ASCII, so that no terminal can be moved by what is in it."""
         _write(sys.stdout, json.dumps(value, indent=2) + "\n")
 
-    def lines(self, lines: Sequence[Line]) -> None:
-        """Pairs of label and text, one a line."""
+    def lines(self, lines: Sequence[Line], style: str = "bold") -> None:
+        """Pairs of label and text, one a line; on a terminal the first label has the style."""
         if not self.quiet:
-            _lines(sys.stdout, lines, "bold")
+            _lines(sys.stdout, lines, style)
 
     def text(self, text: str) -> None:
         """Text that is a result as it is, such as a script or a file's content."""
@@ -91,6 +96,13 @@ class Screen:
         if not self.quiet:
             _lines(sys.stderr, lines, "bold")
 
+    def life(self) -> "progress.Life":
+        """What shows a call's phases: one counting line on a terminal, lines elsewhere, nothing when quiet."""
+        from evocall import progress
+
+        live = _is_terminal(sys.stderr) and not self.quiet
+        return progress.LiveLine() if live else progress.LifeLines(self.note)
+
     def progress(self, total: int) -> "progress.Progress":
         """What shows how far a campaign is: a bar on a terminal, a line every 30 s elsewhere, nothing when quiet."""
         from evocall import progress
@@ -107,7 +119,7 @@ class Screen:
         _lines(sys.stderr, failure_lines(error), "bold red", lead=f"evocall: {_heading(error)}")
         if self.as_json:
             call = error.call or (Call(Outcome.NOT_PLACED) if calling else None)
-            document = call_document(call) if call else error.summary or {"schema": SCHEMA}
+            document = {"schema": SCHEMA, **(call_document(call) if call else {}), **(error.summary or {})}
             self.document({**document, "error": error.document()})
 
 
@@ -132,6 +144,8 @@ def call_document(call: Call) -> dict[str, Any]:
         "session_id": call.session_id,
         "response": call.response,
         "error": call.error,
+        "settled": call.settled,
+        "ending": call.ending and asdict(call.ending),
     }
 
 
@@ -142,16 +156,19 @@ def utc(moment: datetime) -> str:
 
 def receipt(call: Call, plan: Plan, username: str | None) -> list[Line]:
     """The lines of a receipt: outcome and number, flow, caller ID, account, session."""
-    flow = f"{plan.flow.alias}  {plan.flow.id}" if plan.flow.alias else plan.flow.id
     host = urlsplit(plan.profile.base_url).netloc
     lines = [
         (call.outcome.replace("_", " "), f"{plan.number.international}   {place_and_time(plan.number)}"),
-        ("flow", flow),
+        ("flow", flow_text(plan.flow)),
         ("from", plan.caller.international if plan.caller else "picked by the service"),
         ("account", f"{plan.profile.name}  {username or 'no login'} at {host}"),
     ]
     if call.session_id or call.id:
-        lines.append(("session", f"{call.session_id or 'not told by the service'}   call {call.id}"))
+        option = " --sandbox" if call.profile == SANDBOX else ""
+        look = f"   evocall show {call.id}{option}" if call.id else ""
+        lines.append(("session", f"{call.session_id or 'not told by the service'}{look}"))
+    if call.settled:
+        lines.append(("settled", f"the answer did not tell, but {call.settled}"))
     if call.outcome is Outcome.ALREADY_PLACED and call.requested_at:
         lines.append(("placed at", f"{utc(call.requested_at)}; nothing was dialled now"))
         if (call.number, call.flow) != (plan.number.e164, plan.flow.id):
@@ -159,6 +176,34 @@ def receipt(call: Call, plan: Plan, username: str | None) -> list[Line]:
     if call.outcome is Outcome.DRY_RUN:
         lines.append(("request", f"POST {plan.profile.base_url}/sessions/outgoing {json.dumps(plan.request.body)}"))
     return lines
+
+
+def flow_text(flow: Flow) -> str:
+    """The flow's alias or name, if it has one, and its ID."""
+    return f"{flow.alias}  {flow.id}" if flow.alias else flow.id
+
+
+def ending_lines(ending: Ending) -> list[Line]:
+    """How a call ended, or where it was at the last look: phase, what is known of an answer, duration."""
+    if ending.phase is not Phase.ENDED:
+        return [(ending.phase, f"for {_duration(ending.seconds)} so far")]
+    said = f"   the service says: {ending.outcome}" if ending.outcome else ""
+    answered = {
+        True: "answered by a machine" if ending.machine else "answered",
+        False: "not answered",
+        None: "the service does not tell whether somebody answered",
+    }[ending.answered]
+    return [("ended", f"{answered}, after {_duration(ending.seconds)}{said}")]
+
+
+def log_lines(log: Sequence[tuple[datetime | None, str]]) -> list[Line]:
+    """A session's log, at the clock of whoever reads it."""
+    lines = [f"{at.astimezone():%H:%M:%S}  {message}" if at else message for at, message in log]
+    return [("log" if n == 0 else "", line) for n, line in enumerate(lines)]
+
+
+def _duration(seconds: float | None) -> str:
+    return "an unknown time" if seconds is None else f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
 
 
 def place_and_time(number: Number, now: datetime | None = None) -> str:

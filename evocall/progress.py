@@ -1,10 +1,13 @@
-"""How far a campaign is, for whoever is watching."""
+"""How far a campaign is, or a call, for whoever is watching."""
 
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, Self
+
+from evocall.output import clean
 
 EVERY = 30.0  # seconds between two lines off a terminal
 
@@ -97,7 +100,77 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Above the bar."""
-        self._bar.console.print(text, markup=False, highlight=False)
+        from rich.text import Text
+
+        self._bar.console.print(Text(f"evocall: {clean(text)}"))
+
+
+class Life(Protocol):
+    """A context that is shown the phases of a call as they begin, and notes by the way."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, phase: str, seconds: float) -> None:
+        """A phase begins, so many seconds after the call was placed."""
+
+    def note(self, text: str) -> None:
+        """Something that happened."""
+
+
+class LifeLines:
+    """A plain line for each phase."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.note = say
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def show(self, phase: str, seconds: float) -> None:
+        """Said at once."""
+        self.note(f"{phase} after {clock(seconds)}" if seconds >= 1 else phase)
+
+
+class LiveLine:
+    """One line that counts the seconds of the phase, such as `ringing 00:07`."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._phase, self._since = "placed", time.monotonic()
+        console = Console(file=sys.stderr)
+        self._live = Live(get_renderable=self._line, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, phase: str, seconds: float) -> None:  # noqa: ARG002 - the line counts from the phase's own beginning
+        """Drawn at the next refresh."""
+        self._phase, self._since = phase, time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Above the line."""
+        from rich.text import Text
+
+        self._live.console.print(Text(f"evocall: {clean(text)}"))
+
+    def _line(self) -> str:
+        return f"{self._phase} {clock(time.monotonic() - self._since)}"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, as a telephone shows them."""
+    return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
 
 
 def counted(outcomes: Counter[str], waiting: int) -> str:

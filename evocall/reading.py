@@ -12,22 +12,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from evocall import guard, rows
-from evocall.errors import EvocallError, Refused, UsageError
+from evocall.errors import EvocallError, NotFound, Refused, UsageError
 from evocall.journal import Journal, Key
-from evocall.model import Call, Campaign, Outcome, Plan
+from evocall.model import Call, Campaign, Flow, Outcome, Plan
 from evocall.planning import Planner
 from evocall.rows import Row, Table
 
 MOST_IN_FLIGHT = 64
+UNPLANNED = (UsageError, Refused, NotFound)  # what is wrong with a row
 HASH_BITS = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the user asked for. `pace` is in calls per second, `limit` in rows dialled by this run."""
+    """What the user asked for. `pace` is in calls per second, `limit` in rows dialled by this run.
+
+    `flow` is that of rows without one.
+    """
 
     campaign: Campaign
     pace: float
+    flow: Flow | None = None
     concurrency: int = MOST_IN_FLIGHT
     limit: int | None = None
     skip_invalid: bool = False
@@ -77,10 +82,14 @@ class Checked:
 
 
 class Reader:
-    """Rows with their plans, in the order of the table, skipping what need not be read."""
+    """Rows with their plans, in the order of the table, skipping what need not be read.
+
+    `left_alone` are identities that are not dialled again although their outcome is unknown: somebody was rung.
+    """
 
     def __init__(self, table: Table, planner: Planner, order: Order, journal: Journal | None) -> None:
         self.table, self.planner, self.order = table, planner, order
+        self.left_alone: frozenset[str] = frozenset()
         self._journal = journal
         self._flows: dict[str, str] = {}
         planner.caller(order.campaign.caller_id)
@@ -103,7 +112,8 @@ class Reader:
         value = digest(identity)
         if value in self.placed:
             return Outcome.PLACED
-        return Outcome.UNKNOWN if value in self.unknown and not self.order.retry_unknown else None
+        dialled_again = self.order.retry_unknown and identity not in self.left_alone
+        return Outcome.UNKNOWN if value in self.unknown and not dialled_again else None
 
     def guess(self, row: Row) -> str:
         """The row's identity when its number is in E.164 already; for any other it stands for no row."""
@@ -128,7 +138,7 @@ class Reader:
 
     def _flow_id(self, flow: str) -> str:
         if flow not in self._flows:
-            with suppress(UsageError):
+            with suppress(UsageError, NotFound):
                 self._flows[flow] = self.planner.flow(flow.strip() or self.order.campaign.flow).id
         return self._flows.get(flow, "")
 
@@ -149,7 +159,7 @@ def check(reader: Reader, complain: Callable[[Row, EvocallError], None], now: da
         if done is None:
             try:
                 plan = reader.plan(row)
-            except (UsageError, Refused) as error:
+            except UNPLANNED as error:
                 complain(row, error)
                 found.denied += error.code == "deny_list"
                 found.bad += error.code != "deny_list"
@@ -188,7 +198,7 @@ def outcome_of(reader: Reader, journal: Journal, row: Row) -> tuple[str, Call | 
         plan = reader.plan(row)
     except Refused as error:
         return "refused", None, error
-    except UsageError as error:
+    except UNPLANNED as error:
         return "invalid", None, error
     key = Key(identity_of(row, plan), reader.order.campaign.name)
     record = journal.campaign_call(reader.order.campaign.profile, key)

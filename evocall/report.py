@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from evocall.campaign import Tally
 from evocall.errors import EvocallError, Incomplete, Interrupted
 from evocall.model import Profile
-from evocall.output import SCHEMA, utc
+from evocall.output import SCHEMA, flow_text, utc
 from evocall.reading import Checked, Reader
 
 OUTCOMES = ("placed", "already_placed", "not_placed", "unknown")
@@ -35,7 +35,7 @@ def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str,
         ("countries", countries or "none"),
         ("waiting", f"{found.waiting} outside their hours now" if found.waiting else "none"),
         ("account", f"{profile.name}  {profile.username} at {urlsplit(profile.base_url).netloc}"),
-        ("flow", order.campaign.flow or "named by each row"),
+        ("flow", flow_text(order.flow) if order.flow else "named by each row"),
         ("pace", f"{order.pace:g} a second"),
         ("ends", f"about {datetime.now().astimezone() + duration:%Y-%m-%d %H:%M} (in {duration})"),
     ]
@@ -53,13 +53,13 @@ def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool)
         error.call = None
         return error
     placed = checked.placed_before + tally.outcomes["placed"] + tally.outcomes["already_placed"]
-    unknown = checked.unknown_before * (not reader.order.retry_unknown) + tally.outcomes["unknown"]
+    unknown = checked.unknown_before + tally.outcomes["unknown"]
     wanted = checked.rows - checked.duplicates
     if placed == wanted:
         return None
     rest = wanted - placed - unknown
     if rest == 0:
-        again = "Look whether they rang (evocall history --outcome unknown); --retry-unknown dials them again."
+        again = "evocall reconcile asks whether they rang; --retry-unknown does too, and dials those not found again."
     return Incomplete(f"{placed} of {wanted} rows are placed, {unknown} may have been, {rest} are not.", hint=again)
 
 

@@ -12,7 +12,7 @@ import keyring
 import keyring.backend
 import pytest
 
-from evocall import cli
+from evocall import cli, settling
 from evocall.sandbox import Sandbox
 
 
@@ -39,6 +39,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "dumb")
     return directory
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause between two questions about an unknown outcome; processes of their own do pause."""
+    monkeypatch.setattr(settling, "PAUSES", (0.0,))
 
 
 @pytest.fixture
@@ -102,7 +108,7 @@ def signed_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setenv("EVOCALL_BASE_URL", sandbox.base_url)
     monkeypatch.setenv("EVOCALL_USERNAME", sandbox.manager.username)
     monkeypatch.setenv("EVOCALL_PASSWORD", sandbox.manager.password)
-    monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+    monkeypatch.setenv("EVOCALL_FLOW", sandbox.flows[0].id)
     return sandbox
 
 

@@ -24,6 +24,7 @@ from tests import processes
 from tests.faultserver import FaultServer, Visit, http
 
 SEED = 20261123
+FLOW = "665f1c0000000000000000a1"
 PLACED = http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}')
 # Fictional numbers whose last digits ask the sandbox for nothing in particular.
 NUMBERS = [f"+1{area}555{last:04}" for area in (814, 212, 202, 312, 303, 404) for last in range(165, 190)]
@@ -77,7 +78,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
         monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
         monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
-        monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+        monkeypatch.setenv("EVOCALL_FLOW", FLOW)
         yield Gate(server, opened)
 
 
@@ -309,7 +310,7 @@ def test_a_disk_that_fills_up_in_the_middle_stops_the_campaign(table, disk, outc
         monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
         monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
         monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
-        monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+        monkeypatch.setenv("EVOCALL_FLOW", FLOW)
         arguments = (table(8), "--pace", "50", "--concurrency", "1")
         with running(*arguments, "--json") as process:
             out, err = process.communicate(timeout=60)
@@ -335,7 +336,7 @@ def test_on_a_terminal_it_asks_and_no_means_no(tmp_path, sandbox):
         "EVOCALL_BASE_URL": sandbox.base_url,
         "EVOCALL_USERNAME": sandbox.manager.username,
         "EVOCALL_PASSWORD": sandbox.manager.password,
-        "EVOCALL_FLOW": "welcome",
+        "EVOCALL_FLOW": FLOW,
     }
     command = [sys.executable, "-m", "evocall", "batch", "rows.csv", "--campaign", "c"]
     for answer, code, dialled in ((b"\n", 130, 0), (b"y\n", 0, 1)):

@@ -14,6 +14,7 @@ from evocall.sandbox import Sandbox
 from tests.faultserver import FaultServer, Visit, http
 
 PROCESSES = 12
+FLOW = "665f1c0000000000000000a1"
 WAITING = "another process is placing the call"
 
 
@@ -82,7 +83,7 @@ def answers_the_last(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FaultServ
         monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
         monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
         monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
-        monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+        monkeypatch.setenv("EVOCALL_FLOW", FLOW)
         return server
 
     return serve
@@ -115,7 +116,7 @@ def test_eleven_processes_wait_for_a_slow_answer_to_the_twelfth(answers_the_last
 
 
 def test_eleven_processes_that_waited_do_not_dial_after_an_unknown_outcome(answers_the_last, recorded):
-    """A slow answer that says nothing: one POST, and everybody leaves with exit 9."""
+    """A slow answer that says nothing, and a service that does not tell later: one POST, and exit 9 for everybody."""
     told = threading.Event()
     with answers_the_last(http("500 Internal Server Error"), told) as server:
         crowd = Crowd(*[("+18145550100", "--once", "reminder")] * PROCESSES)
@@ -143,11 +144,14 @@ def test_a_waiting_process_dials_when_the_first_call_was_refused(answers_the_las
 
 
 def test_a_call_that_failed_after_it_was_placed_is_not_placed_again_by_eleven_others(signed_in: Sandbox, recorded):
-    """0151 rings and answers 500."""
+    """0151 rings and answers 500; whoever asks first finds the call, and all report the same session."""
     results = Crowd(*[("+18145550151", "--once", "reminder")] * PROCESSES).results()
+    [call] = signed_in.calls
     assert 1 == len(signed_in.dials())
-    assert [(9, "unknown")] * PROCESSES == [(code, document["outcome"]) for code, document, _ in results]
-    assert ["unknown"] == recorded()
+    assert [(0, call.id)] * PROCESSES == [(code, document["session_id"]) for code, document, _ in results]
+    assert ["already_placed"] * 11 + ["placed"] == sorted(document["outcome"] for _, document, _ in results)
+    assert [True] * PROCESSES == [document["settled"] is not None for _, document, _ in results]
+    assert ["placed"] == recorded()
 
 
 @pytest.mark.parametrize("home_number", range(3))

@@ -54,9 +54,10 @@ def zygote() -> None:
     An order names the arguments, the home, the files for what happens, and which line of evocall's core, counted as
     they are executed, sends the child which signal. The answer is the child's exit status.
     """
-    from evocall import cli, journal, placing, service, transport
+    from evocall import cli, journal, placing, service, settling, transport
 
-    watched = {module.__file__ for module in (placing, journal, service, transport)}
+    watched = {module.__file__ for module in (placing, journal, service, settling, transport)}
+    settling.PAUSES = (0.0,)
 
     def perform(order: dict[str, Any]) -> int:
         os.environ["EVOCALL_HOME"] = order["home"]
@@ -221,9 +222,33 @@ def test_a_dial_killed_at_any_line_is_never_dialled_twice_for_its_key(forked, si
     assert {-signal.SIGKILL} == {first.code for _, first, _ in runs}
 
 
-def test_a_dial_killed_while_the_service_fails_after_placing_stays_unknown(forked, signed_in, states):
-    """Answer 500, call rings: whether killed before or after, there is one POST and nobody claims to know."""
+def test_a_dial_killed_while_the_service_fails_after_placing_is_found_by_the_next_one(forked, signed_in, states):
+    """Answer 500, call rings: whoever finds it says so, and before it was sent there is nothing to find."""
     numbers = fictional("0151")
+    runs = []
+    for line in moments(30, forked.lines(next(numbers))):
+        number = next(numbers)
+        first = forked.dial(number, "--once", number, line=line, with_signal=signal.SIGKILL)
+        runs.append((number, first, forked.dial(number, "--once", number)))
+    settle(forked)
+    wrong = []
+    for number, first, second in runs:
+        rings = session(signed_in, number)
+        actual = (second.code, second.call["session_id"], len(signed_in.dials(number)), states(number))
+        expected = {
+            "placed": (0, *rings, 1, ["placed"]),
+            "already_placed": (0, *rings, 1, ["placed"]),
+            "unknown": (9, None, len(rings), ["unknown"]),
+        }[second.call["outcome"]]
+        if expected != actual or len(rings) > 1:
+            wrong.append((first.where, second.call["outcome"], expected, actual))
+    assert [] == wrong
+    assert {"placed", "already_placed", "unknown"} == {second.call["outcome"] for *_, second in runs}
+
+
+def test_a_dial_killed_while_the_service_fails_without_placing_stays_unknown(forked, signed_in, states):
+    """Answer 500, nothing rings: whether killed before or after, there is one POST and nobody claims to know."""
+    numbers = fictional("0150")
     runs = []
     for line in moments(30, forked.lines(next(numbers))):
         number = next(numbers)

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from evocall.journal import Filter, Journal
-from tests.faultserver import FaultServer, Visit, http
+from tests.faultserver import FaultServer, Visit, answering, http
 
 NUMBER = "+18145550100"
+FLOW = "665f1c0000000000000000a1"
 PLACED = http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}')
+FAILS = answering(http("500 Internal Server Error"))
+SHOWS_NOTHING = answering(http("200 OK", b'{"items": []}'))
+TELLS_NOBODY = answering(http("403 Forbidden"))
 PAGE = 4096
 
 
@@ -85,7 +89,7 @@ def sign_in_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Names the server to dial at."""
     monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
     monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
-    monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+    monkeypatch.setenv("EVOCALL_FLOW", FLOW)
     return lambda base_url: monkeypatch.setenv("EVOCALL_BASE_URL", base_url)
 
 
@@ -126,7 +130,7 @@ def test_a_disk_that_fills_up_during_the_call_costs_the_record_but_not_the_truth
         disk.fill()
         visit.send(PLACED)
 
-    with FaultServer(fill_and_answer) as server:
+    with FaultServer(fill_and_answer, SHOWS_NOTHING) as server:
         sign_in_to(server.base_url)
         code, outcome, err = dial("key")
         assert (0, "placed") == (code, outcome)
@@ -235,10 +239,12 @@ def test_a_placed_call_is_no_failure_when_its_receipt_cannot_be_written(signed_i
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
 @pytest.mark.parametrize("form", ["", "--json"])
-def test_an_unknown_outcome_keeps_its_exit_code_when_nothing_can_be_written(signed_in, redirection, form):
+def test_an_unknown_outcome_keeps_its_exit_code_when_nothing_can_be_written(sign_in_to, redirection, form):
     """Exit 9 is the only thing that a script without output still sees."""
-    done = by_shell(f"dial +18145550151 --once key {form} {redirection}")
-    assert 1 == len(signed_in.dials())
+    with FaultServer(FAILS, TELLS_NOBODY) as server:
+        sign_in_to(server.base_url)
+        done = by_shell(f"dial {NUMBER} --once key {form} {redirection}")
+    assert 1 == len(server.posts)
     assert 9 == done.returncode
 
 

@@ -1,5 +1,6 @@
 """README, CHANGELOG, completions and the program say the same."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -17,6 +18,12 @@ COMMANDS = {
     ("dial",),
     ("batch",),
     ("check",),
+    ("flows",),
+    ("numbers",),
+    ("show",),
+    ("reconcile",),
+    ("hangup",),
+    ("doctor",),
     ("history",),
     ("history", "purge"),
     ("login",),
@@ -120,3 +127,11 @@ def test_the_profile_file_of_the_readme_is_valid(config, evocall):
     result = evocall("profile", "show", "production", "--json")
     assert result.code == 0, result.err
     assert '"max_per_number_per_day": 3' in result.out
+
+
+def test_the_reference_is_what_the_help_says():
+    """When this fails: python docs/reference.py."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.page()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from evocall.sandbox import Sandbox
 from evocall.sandbox.faults import FAULTS
 from tests import contract
 from tests.faultserver import FaultServer, Visit, answering, free_port, http, silent
@@ -34,14 +35,15 @@ REHEARSALS = {
     "0143": (6, "not_placed", 403, 1, 0),
     "0144": (5, "not_placed", 404, 1, 0),
     "0150": (9, "unknown", 500, 1, 0),
-    "0151": (9, "unknown", 500, 1, 1),
-    "0152": (9, "unknown", 502, 1, 1),
+    "0151": (0, "placed", 500, 1, 1),
+    "0152": (0, "placed", 502, 1, 1),
     "0153": (0, "placed", 200, 2, 1),
-    "0160": (9, "unknown", None, 1, 1),
+    "0160": (0, "placed", None, 1, 1),
     "0161": (9, "unknown", None, 1, 0),
-    "0162": (9, "unknown", None, 1, 1),
-    "0163": (9, "unknown", 200, 1, 1),
+    "0162": (0, "placed", None, 1, 1),
+    "0163": (0, "placed", 200, 1, 1),
 }
+SETTLED = {"0151", "0152", "0160", "0162", "0163"}  # their answers do not tell; the service does when it is asked
 
 
 def document_of(out: str) -> dict[str, object]:
@@ -87,6 +89,7 @@ def test_each_rehearsal_number_has_its_exit_code(evocall, signed_in, ending):
         len(signed_in.calls),
     )
     assert seen == REHEARSALS[ending]
+    assert (document["settled"] is not None) == (ending in SETTLED)
     assert (document["error"] or {"exit_code": 0})["exit_code"] == result.code
 
 
@@ -214,11 +217,15 @@ def test_9_a_retry_whose_answer_is_lost_is_unknown(evocall, signed_in_to):
 
 
 def test_9_is_called_unknown_and_warns_of_a_second_call(evocall, signed_in):
-    result = evocall("dial", "+18145550151")
+    """After the service was asked; the hint is the command that asks again."""
+    result = evocall("dial", "+18145550150")
     assert result.code == 9
-    assert result.err.startswith("evocall: unknown: ")
-    assert "may have been placed" in result.err
+    asking, unknown = result.err.splitlines()[:2]
+    assert asking.endswith("asking the service whether the call was placed.")
+    assert unknown.startswith("evocall: unknown: ")
+    assert "may have been placed" in unknown
     assert "Twilio: unable to create record" in result.err
+    assert "hint: evocall reconcile 0001 asks again" in result.err
     assert "may ring twice" in result.err
 
 
@@ -239,6 +246,23 @@ def test_11_the_caller_id_is_not_owned(evocall, signed_in):
     document = document_of(result.out)
     assert (result.code, signed_in.calls, document["http_status"]) == (11, [], 400)
     assert [entry["field"] for entry in document["error"]["fields"]] == ["callerId"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "patience", "code", "phase"), [("0112", "20", 12, "ended"), ("0100", "0.1", 13, "ringing")]
+)
+def test_12_and_13_nobody_answered_or_nobody_waited_so_long(
+    evocall, signed_in_to, monkeypatch, ending, patience, code, phase
+):
+    """The call was placed all the same, and the document says so."""
+    with Sandbox(answer_after=0.5) as server:
+        signed_in_to(server.base_url)
+        monkeypatch.setenv("EVOCALL_USERNAME", server.manager.username)
+        monkeypatch.setenv("EVOCALL_PASSWORD", server.manager.password)
+        result = evocall("dial", f"+1814555{ending}", "--wait", "--wait-timeout", patience, "--json")
+    document = document_of(result.out)
+    assert (result.code, document["error"]["exit_code"], len(server.dials())) == (code, code, 1)
+    assert (document["outcome"], document["ending"]["phase"]) == ("placed", phase)
 
 
 # 130
@@ -333,8 +357,8 @@ def test_a_placed_call_in_json_has_exactly_the_documented_keys(evocall, signed_i
     "arguments",
     [
         ("+18145550140",),
-        ("+18145550151",),
-        ("+18145550160",),
+        ("+18145550150",),
+        ("+18145550161",),
         ("+1814",),
         ("+19005550100",),
         ("+18145550100", "--profile", "nobody"),

@@ -29,12 +29,13 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
 
 
 def imports_of(module: str) -> set[str]:
     """All that a module imports, wherever in it: `from evocall import phone` is `evocall.phone`."""
     found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -56,9 +57,26 @@ def importers_of(package: str) -> set[str]:
     }
 
 
+def users_of(owner: str, function: str) -> set[str]:
+    """The modules that name a function of another module, as `owner.function` or imported by its own name."""
+
+    def names_it(node: ast.AST) -> bool:
+        match node:
+            case ast.Attribute(ast.Name(name), attribute):
+                return (name, attribute) == (owner, function)
+            case ast.ImportFrom(name, aliases):
+                return name == f"evocall.{owner}" and any(alias.name == function for alias in aliases)
+        return False
+
+    return {module for module, tree in TREES.items() if any(map(names_it, ast.walk(tree)))}
+
+
 def within(package: str) -> set[str]:
     """A package and its modules."""
     return {module for module in MODULES if module == package or module.startswith(f"{package}.")}
+
+
+DOORS = within("evocall.commands") | {"evocall.api"}  # where people and programs come in
 
 
 @pytest.mark.parametrize("library", OWNER)
@@ -79,9 +97,21 @@ def test_only_the_command_line_imports_commands():
     assert importers_of("evocall.commands") <= {"evocall.cli"} | within("evocall.commands")
 
 
-def test_only_commands_and_campaigns_place_calls():
-    """`placing` is above the owners of libraries and files, which know nothing of it."""
-    assert importers_of("evocall.placing") <= within("evocall.commands") | {"evocall.campaign", "evocall.crew"}
+def test_nothing_is_built_on_the_api():
+    """It is for programs; the package only passes it on."""
+    assert importers_of("evocall.api") <= {"evocall"}
+
+
+def test_only_what_places_or_follows_calls_knows_of_placing():
+    """It is above the owners of libraries and files, which know nothing of it."""
+    above = {"evocall.campaign", "evocall.crew", "evocall.settling", "evocall.watching"}
+    assert importers_of("evocall.placing") <= DOORS | above
+
+
+def test_only_campaigns_and_settling_place_calls():
+    """Commands and programs place by way of `settling`, and nobody who follows a call can place one."""
+    assert users_of("placing", "place") == {"evocall.campaign", "evocall.settling"}
+    assert users_of("settling", "place") <= DOORS
 
 
 @pytest.mark.parametrize("module", sorted(within("evocall.sandbox")))
@@ -91,5 +121,6 @@ def test_the_sandbox_stands_alone(module):
     assert ours <= within("evocall.sandbox")
 
 
-def test_the_sandbox_is_started_by_commands_only():
-    assert importers_of("evocall.sandbox") <= within("evocall.commands") | within("evocall.sandbox")
+def test_the_sandbox_is_started_by_commands_and_as_a_target_only():
+    starters = within("evocall.commands") | {"evocall.target"}
+    assert importers_of("evocall.sandbox") <= starters | within("evocall.sandbox")

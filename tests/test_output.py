@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -137,7 +138,25 @@ def test_a_receipt_says_whom_by_what_and_from_where():
     assert lines["flow"] == "alert  665f1c0000000000000000aa"
     assert lines["from"] == "picked by the service"
     assert lines["account"] == "production  ops@example.com at evovoice.io"
-    assert lines["session"].startswith("6743a0b1")
+    assert lines["session"].split() == ["6743a0b1", "evocall", "show", "7K3Q"]
+
+
+@pytest.mark.parametrize(
+    ("call", "session"),
+    [
+        (replace(PLACED, profile="sandbox"), "6743a0b1   evocall show 7K3Q --sandbox"),
+        (replace(PLACED, session_id=None), "not told by the service   evocall show 7K3Q"),
+        (replace(PLACED, id=None), "6743a0b1"),
+    ],
+)
+def test_a_receipt_names_the_command_that_shows_the_call(call, session):
+    """Where the call is on record; that of a rehearsal is in a journal of its own."""
+    assert dict(output.receipt(call, PLAN, None))["session"] == session
+
+
+def test_a_receipt_says_when_the_answer_did_not_tell_that_the_call_was_placed():
+    lines = dict(output.receipt(replace(PLACED, settled="the service shows it"), PLAN, None))
+    assert lines["settled"] == "the answer did not tell, but the service shows it"
 
 
 def test_a_receipt_names_the_caller_id_that_was_asked_for():

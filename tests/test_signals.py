@@ -14,7 +14,9 @@ from tests import processes
 from tests.faultserver import FaultServer, NeverAccepting, answering, http, silent
 
 NUMBER = "+18145550100"
+FLOW = "665f1c0000000000000000a1"
 PLACED = answering(http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}'))
+SHOWS_NOTHING = answering(http("200 OK", b'{"items": []}'))
 BUSY = answering(http("429 Too Many Requests", b"", "Retry-After: 30"))
 both_signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 
@@ -24,7 +26,7 @@ def sign_in_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Names the server to dial at."""
     monkeypatch.setenv("EVOCALL_USERNAME", "ops@example.com")
     monkeypatch.setenv("EVOCALL_PASSWORD", "correct horse")
-    monkeypatch.setenv("EVOCALL_FLOW", "welcome")
+    monkeypatch.setenv("EVOCALL_FLOW", FLOW)
     return lambda base_url: monkeypatch.setenv("EVOCALL_BASE_URL", base_url)
 
 
@@ -47,7 +49,7 @@ def dialling(*options: str) -> AbstractContextManager[subprocess.Popen[str]]:
 @both_signals
 def test_interrupted_while_waiting_for_the_answer_the_outcome_is_unknown(sign_in_to, outcomes, evocall, number):
     """Exit 130; document, message and history say that it may ring, and the key stays used up."""
-    with FaultServer(silent) as server:
+    with FaultServer(silent, SHOWS_NOTHING) as server:
         sign_in_to(server.base_url)
         with dialling("--json") as process:
             assert server.touched.wait(60)

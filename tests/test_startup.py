@@ -24,6 +24,9 @@ HEAVY = [
     "evocall.phone",
     "evocall.keychain",
     "evocall.journal",
+    "evocall.settling",
+    "evocall.watching",
+    "evocall.catalog",
     "evocall.sandbox",
 ]
 RUN = """
@@ -57,16 +60,17 @@ def test_the_command_line_alone_loads_nothing_heavy(home, arguments):
 
 
 def test_a_dial_loads_no_keyring_no_tables_and_no_server(home, sandbox):
-    """With the password in the environment and stdout not a terminal."""
+    """With the password in the environment and stdout not a terminal; an ID is not looked up, nor the call followed."""
     loaded = loaded_by(
         home,
-        *("dial", "+18145550100", "--flow", "welcome"),
+        *("dial", "+18145550100", "--flow", sandbox.flows[0].id),
         EVOCALL_BASE_URL=sandbox.base_url,
         EVOCALL_USERNAME=sandbox.manager.username,
         EVOCALL_PASSWORD=sandbox.manager.password,
     )
     assert len(sandbox.calls) == 1
-    assert [name for name in ("keyring", "rich", "http.server", "evocall.sandbox") if name in loaded] == []
+    unneeded = ("keyring", "rich", "http.server", "evocall.sandbox", "evocall.catalog", "evocall.watching")
+    assert [name for name in unneeded if name in loaded] == []
 
 
 def test_a_dry_run_loads_no_network(home):

@@ -84,7 +84,7 @@ def test_a_company_authority_is_trusted_through_the_environment(
     monkeypatch.setenv(variable, str(bundle))
     with Sandbox(tls=serving(authority, "127.0.0.1")) as sandbox:
         sign_in_to(sandbox.base_url)
-        result = evocall("dial", "+18145550100", "--flow", "welcome")
+        result = evocall(*DIAL)
         assert (result.code, result.err, len(sandbox.calls)) == (0, "", 1)
 
 
@@ -184,7 +184,7 @@ def test_a_real_proxy_is_tunnelled_through(evocall, far, name, tinyproxy, monkey
     """HTTPS_PROXY, as everybody sets it."""
     address, stop = tinyproxy
     monkeypatch.setenv("HTTPS_PROXY", address)
-    result = evocall("dial", "+18145550100", "--flow", "welcome")
+    result = evocall(*DIAL)
     assert (result.code, result.err, len(far.calls)) == (0, "", 1)
     assert f"CONNECT {name}:" in stop()
 
@@ -199,7 +199,7 @@ def test_the_call_goes_by_the_proxy_and_nowhere_else(evocall, far, monkeypatch):
     """What the proxy is asked for is the host and nothing of the request."""
     with FaultServer(connecting) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.base_url)
-        evocall("dial", "+18145550100", "--flow", "welcome")
+        evocall(*DIAL)
     [asked] = proxy.requests
     assert asked.method == "CONNECT"
     assert "authorization" not in asked.headers
@@ -211,7 +211,7 @@ def test_a_proxy_that_refuses_means_not_placed(evocall, far, monkeypatch, status
     """Exit 8, once, and its words are shown."""
     with FaultServer(answering(http(status))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.base_url)
-        result = evocall("dial", "+18145550100", "--flow", "welcome")
+        result = evocall(*DIAL)
     assert (result.code, proxy.connections, far.requests) == (8, 1, [])
     assert status in result.err
     assert "HTTPS_PROXY" in result.err
@@ -219,7 +219,7 @@ def test_a_proxy_that_refuses_means_not_placed(evocall, far, monkeypatch, status
 
 def test_a_proxy_that_is_not_there_means_not_placed(evocall, far, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
-    result = evocall("dial", "+18145550100", "--flow", "welcome")
+    result = evocall(*DIAL)
     assert (result.code, far.requests) == (8, [])
     assert "HTTPS_PROXY" in result.err
 
@@ -228,14 +228,14 @@ def test_no_proxy_is_honoured(evocall, far, name, monkeypatch):
     with FaultServer(connecting) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.base_url)
         monkeypatch.setenv("NO_PROXY", f"example.com,{name}")
-        result = evocall("dial", "+18145550100", "--flow", "welcome")
+        result = evocall(*DIAL)
     assert (result.code, len(far.calls), proxy.connections) == (0, 1, 0)
 
 
 def test_the_password_of_a_proxy_reaches_the_proxy_and_no_message(evocall, far, monkeypatch):
     with FaultServer(answering(http("407 Proxy Authentication Required"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.base_url.replace("//", "//user:open-sesame@"))
-        result = evocall("dial", "+18145550100", "--flow", "welcome", "--verbose")
+        result = evocall(*DIAL, "--verbose")
     assert "proxy-authorization" in proxy.requests[0].headers
     assert "open-sesame" not in result.out + result.err
     assert "dXNlcjpvcGVuLXNlc2FtZQ" not in result.out + result.err
@@ -293,5 +293,5 @@ def test_the_loopback_of_ipv6_is_this_machine_too(evocall, monkeypatch, missing)
         monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
         monkeypatch.setenv("EVOCALL_USERNAME", server.manager.username)
         monkeypatch.setenv("EVOCALL_PASSWORD", server.manager.password)
-        assert evocall("dial", "+18145550100", "--flow", "welcome").code == 0
+        assert evocall(*DIAL).code == 0
         assert len(server.dials()) == 1

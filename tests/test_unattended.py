@@ -14,6 +14,7 @@ import evocall as package
 from evocall.sandbox import Sandbox
 
 NUMBER = "+18145550100"
+FLOW = "665f1c0000000000000000a1"
 PATH = {"PATH": "/usr/bin:/bin"}
 NOBODY = 65534
 NOT_IN_PASSWD = 4_000_000
@@ -104,7 +105,7 @@ def test_a_read_only_home_does_not_matter_when_evocall_has_its_own(sandbox, prof
 
 def test_a_read_only_home_without_another_place_stops_the_dial(sandbox, profile, unattended, read_only):
     """There is nowhere to keep the journal, so nothing is dialled, and the hint names EVOCALL_HOME."""
-    env = PATH | {"HOME": str(read_only), "EVOCALL_FLOW": "welcome", "EVOCALL_BASE_URL": sandbox.base_url}
+    env = PATH | {"HOME": str(read_only), "EVOCALL_FLOW": FLOW, "EVOCALL_BASE_URL": sandbox.base_url}
     login = {"EVOCALL_USERNAME": sandbox.manager.username, "EVOCALL_PASSWORD": sandbox.manager.password}
     done = unattended(env | login)
     assert (10, "not_placed") == (done.returncode, json.loads(done.stdout)["outcome"])
@@ -118,7 +119,7 @@ def test_a_user_without_a_home_is_told_to_name_one(sandbox, somebody_else, unatt
     here = tmp_path / "here"
     here.mkdir()
     os.chown(here, user, user)
-    env = PATH | {"EVOCALL_FLOW": "welcome", "EVOCALL_BASE_URL": sandbox.base_url}
+    env = PATH | {"EVOCALL_FLOW": FLOW, "EVOCALL_BASE_URL": sandbox.base_url}
     login = {"EVOCALL_USERNAME": sandbox.manager.username, "EVOCALL_PASSWORD": sandbox.manager.password}
     done = unattended(env | login, before=somebody_else(user), cwd=here)
     assert (10, []) == (done.returncode, list(here.iterdir()))
@@ -133,7 +134,7 @@ def test_without_a_credential_it_ends_with_exit_4_and_asks_nobody(unattended, ho
     chosen = {} if backend is None else {"PYTHON_KEYRING_BACKEND": backend}
     read, write = os.pipe()
     done = unattended(
-        PATH | {"HOME": str(home), "EVOCALL_HOME": str(tmp_path / "empty"), "EVOCALL_FLOW": "welcome"} | env | chosen,
+        PATH | {"HOME": str(home), "EVOCALL_HOME": str(tmp_path / "empty"), "EVOCALL_FLOW": FLOW} | env | chosen,
         stdin=read,
     )
     os.close(write)
@@ -153,7 +154,7 @@ def test_without_a_credential_a_terminal_is_not_asked_either(home, tmp_path, mis
     ours, theirs = pty.openpty()
     env = PATH | {"HOME": str(home), "EVOCALL_HOME": str(tmp_path / "empty"), "EVOCALL_USERNAME": "ops@example.com"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "evocall", "dial", NUMBER, "--flow", "welcome"],
+        [sys.executable, "-m", "evocall", "dial", NUMBER, "--flow", FLOW],
         env=env | {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring", "TERM": "dumb"},
         stdin=theirs,
         stdout=theirs,

@@ -1,19 +1,24 @@
 """`evocall batch`."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evocall.commands import options
-from evocall.errors import EvocallError, Interrupted, UsageError
+from evocall.errors import EvocallError, Interrupted, NotFound, UsageError
 
 if TYPE_CHECKING:
-    from evocall.commands.target import Target
     from evocall.journal import Journal
+    from evocall.model import Flow
     from evocall.output import Screen
     from evocall.reading import Checked, Order, Reader
     from evocall.rows import Row
+    from evocall.service import Service
+    from evocall.target import Target
 
 
 def batch(
@@ -38,7 +43,7 @@ def batch(
     allow: options.AllowOption = None,
     skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out bad rows")] = False,
     retry_unknown: Annotated[
-        bool, typer.Option("--retry-unknown", help="Dial rows again whose call may have rung")
+        bool, typer.Option("--retry-unknown", help="Ask about calls that may have rung; dial those not found again")
     ] = False,
     max_failures: Annotated[
         int, typer.Option("--max-failures", metavar="N", min=1, help="Stop after N calls not placed in a row")
@@ -70,17 +75,18 @@ def batch(
       evocall batch patients.csv --campaign spring --flow reminder --sandbox --pace 50 --yes
     """
     import gc
-    from contextlib import closing
+    from contextlib import ExitStack, closing
     from pathlib import Path
 
     from evocall import paths, rows
     from evocall import results as result_file
-    from evocall.commands.target import target
     from evocall.journal import Journal
     from evocall.model import Campaign
     from evocall.output import Screen
     from evocall.planning import Planner
+    from evocall.profiles import FASTEST, SLOWEST
     from evocall.reading import Order, Reader
+    from evocall.target import target
 
     gc.enable()
     screen = Screen(as_json=json, quiet=quiet)
@@ -88,18 +94,33 @@ def batch(
         raise UsageError("There is no terminal to ask at before dialling.", hint="Add --yes, or --dry-run.")
     if not campaign.strip():
         raise UsageError("--campaign was given an empty name.", hint="A variable in it may not be set.")
-    if pace is not None and not 0 < pace < float("inf"):
-        raise UsageError(f"--pace is a number of calls per second above 0, not {pace:g}.")
+    if pace is not None and not SLOWEST <= pace <= FASTEST:
+        raise UsageError(f"--pace is a number of calls per second from {SLOWEST:g} to {FASTEST:g}, not {pace:g}.")
     output_file = Path(results) if results else None
     if output_file:
         result_file.refuse_existing(output_file)
     with (
         closing(rows.opened(file, encoding=encoding, number_column=number_column)) as table,
         target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there,
+        ExitStack() as stack,
     ):
-        planner = Planner(there.profile, region=region, between=between, allow=allow or ())
+        service = cache(lambda: stack.enter_context(there.service()))
+        planner = Planner(
+            there.profile,
+            region=region,
+            between=between,
+            allow=allow or (),
+            look_up=(lambda named: named) if dry_run else _asking(service, screen),
+        )
+        chosen = planner.flow(flow) if flow or there.profile.flow else None
         order = Order(
-            Campaign(campaign, there.profile.name, flow or there.profile.flow, caller_id or there.profile.caller_id),
+            Campaign(
+                campaign,
+                there.profile.name,
+                chosen.written if chosen else None,
+                caller_id or there.profile.caller_id,
+            ),
+            flow=chosen,
             pace=pace or there.profile.pace,
             concurrency=concurrency,
             limit=limit,
@@ -113,15 +134,69 @@ def batch(
             _rehearse(screen, Reader(table, planner, order, None), there)
             return
         with Journal(journal_file) as journal:
+            if chosen is not None and chosen.pending:
+                order = _as_begun(journal, order, screen)
             _refuse_changed(journal, order)
             reader = Reader(table, planner, order, journal)
             if dry_run:
                 _rehearse(screen, reader, there)
                 return
+            if retry_unknown:
+                reader.left_alone = _reconciled(journal, campaign, service(), screen)
+                reader.refresh()
             checked = _checked(screen, reader, there)
             if not (yes or typer.confirm("Dial?", err=True)):
                 raise Interrupted("not confirmed: nothing was dialled.")
             _dial(screen, there, reader, journal, checked, output_file)
+
+
+def _asking(service: "Callable[[], Service]", screen: "Screen") -> "Callable[[Flow], Flow]":
+    """Asks the service for the IDs of flows that are named, once for each, also for those that are not found."""
+    from evocall import catalog
+
+    @cache
+    def asked(flow: "Flow") -> "Flow | EvocallError":
+        try:
+            return catalog.resolved(flow, service(), tell=screen.note)
+        except (NotFound, UsageError) as error:
+            return error
+
+    def look_up(flow: "Flow") -> "Flow":
+        found = asked(flow) if flow.pending else flow
+        if isinstance(found, EvocallError):
+            raise found
+        return found
+
+    return look_up
+
+
+def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "Screen") -> frozenset[str]:
+    """Settle what can be settled of the campaign's unknown calls; the rows that may not be dialled again anyhow."""
+    from evocall import settling
+    from evocall.journal import Filter
+    from evocall.model import Outcome
+
+    left_alone = set()
+    settled = 0
+    for record in list(journal.calls(Filter(campaign=campaign, outcome=Outcome.UNKNOWN))):
+        finding = settling.look(record, service, journal)
+        if finding.verdict is settling.Verdict.PLACED:
+            settling.settle(record, finding, journal)
+            settled += 1
+        elif finding.verdict is settling.Verdict.AMBIGUOUS:
+            left_alone.add(record.once_key or "")
+    if settled or left_alone:
+        screen.note(f"of the unknown calls {settled} had been placed, and {len(left_alone)} may have been.")
+    return frozenset(left_alone)
+
+
+def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
+    """For a rehearsal, which does not ask what a flow's name means: what it meant when the campaign was begun."""
+    known = journal.campaign(order.campaign.name)
+    if known is None:
+        return order
+    screen.note(f"a rehearsal does not look up {order.campaign.flow!r}; the campaign was begun with {known.flow}.")
+    return replace(order, campaign=replace(order.campaign, flow=known.flow))
 
 
 def _refuse_changed(journal: "Journal", order: "Order") -> None:

@@ -68,7 +68,8 @@ def _verdict(planner: "Planner", typed: str) -> "Verdict":
         planner.callee(typed)
         guard.refuse_hours(number, planner.hours, datetime.now(UTC))
         if planner.profile.flow or planner.profile.guard != Guard():
-            plan = Plan(number, Flow(planner.profile.flow or ""), None, planner.profile, planner.hours)
+            flow = planner.flow(None) if planner.profile.flow else Flow("")
+            plan = Plan(number, flow, None, planner.profile, planner.hours)
             placing.rehearse(plan, paths.journal_file(), placing.Terms())
     except (Refused, OutcomeUnknown) as error:
         return typed, number, error

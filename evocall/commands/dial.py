@@ -1,15 +1,30 @@
 """`evocall dial`."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evocall.commands import options
-from evocall.errors import UsageError
+from evocall.errors import EvocallError, NotAnswered, StillRunning, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evocall.journal import Journal
+    from evocall.model import Call, Plan
+    from evocall.output import Screen
+    from evocall.placing import Terms, Witness
+    from evocall.service import Service
+    from evocall.target import Target
+
+DEFAULT_WAIT = 600.0
 
 
 def dial(
-    number: options.NumberArgument,
+    numbers: options.NumbersArgument,
     flow: options.FlowOption = None,
     caller_id: options.CallerIdOption = None,
     region: options.RegionOption = None,
@@ -25,6 +40,14 @@ def dial(
     allow: options.AllowOption = None,
     timeout: options.TimeoutOption = None,
     connect_timeout: options.ConnectTimeoutOption = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Stay until the call has ended and say how")] = False,
+    wait_timeout: Annotated[
+        float | None,
+        typer.Option("--wait-timeout", metavar="SECONDS", help="Stay at most this long (600 unless told otherwise)"),
+    ] = None,
+    until_answered: Annotated[
+        bool, typer.Option("--until-answered", help="Ring the numbers in turn until somebody answers")
+    ] = False,
     dry_run: options.DryRunOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -39,25 +62,223 @@ def dial(
       evocall dial '(814) 555-0100' --region US --flow alert --dry-run
     """
     from evocall import paths, placing, signals
-    from evocall.commands.target import target
     from evocall.journal import Journal
     from evocall.output import Screen
     from evocall.planning import Planner
+    from evocall.target import target
 
     screen = Screen(as_json=json, quiet=quiet)
+    _refuse_contradictions(numbers, once, wait_timeout, wait=wait, until_answered=until_answered)
+    witness = placing.Witness()
+    with (
+        signals.reported(witness.interrupted),
+        target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there,
+    ):
+        planner = Planner(there.profile, region=region, between=between, allow=allow or ())
+        plans = [planner.plan(number, flow=flow, caller_id=caller_id) for number in numbers]
+        _refuse_repetition(plans)
+        terms = placing.Terms(once, again=again, username=there.profile.username)
+        journal_file = paths.journal_file(sandbox=sandbox)
+        if dry_run:
+            terms_of = partial(_terms_in_turn, terms) if until_answered else lambda _: terms
+            _rehearse(screen, there, plans, terms_of, journal_file, verbose=verbose)
+            return
+        with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
+            if until_answered or once is None or not _is_used(plans[0], terms, journal_file):
+                plans = _with_flow_ids(plans, service, screen)
+            username, patience = there.profile.username, wait_timeout or DEFAULT_WAIT
+            now = _Dial(screen, username, service, journal, terms, witness, patience)
+            if until_answered:
+                now.in_turn(plans)
+            elif wait:
+                now.and_wait(plans[0])
+            else:
+                now.once(plans[0])
+
+
+def _refuse_contradictions(
+    numbers: Sequence[str], once: str | None, wait_timeout: float | None, *, wait: bool, until_answered: bool
+) -> None:
     if once is not None and not once.strip():
         raise UsageError("--once was given an empty key.", hint="A variable in it may not be set.", code="empty_key")
-    witness = placing.Witness()
-    with signals.reported(witness.interrupted):
-        with target(profile, sandbox=sandbox, timeout=timeout, connect_timeout=connect_timeout) as there:
-            planner = Planner(there.profile, region=region, between=between, allow=allow or ())
-            plan = planner.plan(number, flow=flow, caller_id=caller_id)
-            terms = placing.Terms(once, again=again, username=there.profile.username)
-            journal_file = paths.journal_file(sandbox=sandbox)
-            if dry_run:
-                call = placing.rehearse(plan, journal_file, terms)
-            else:
-                with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
-                    call = placing.place(plan, service, journal, terms, tell=screen.note, witness=witness)
+    if len(numbers) > 1 and not until_answered:
+        raise UsageError(
+            f"{len(numbers)} numbers were given, and a dial rings one.",
+            hint="--until-answered rings them in turn; evocall batch rings all the numbers of a file.",
+        )
+    if wait_timeout is not None and not (wait or until_answered):
+        raise UsageError("--wait-timeout says how long to stay, but not that.", hint="Add --wait.")
+    if wait_timeout is not None and not wait_timeout > 0:
+        raise UsageError(f"--wait-timeout is a number of seconds above 0, not {wait_timeout:g}.")
+
+
+def _refuse_repetition(plans: "Sequence[Plan]") -> None:
+    for n, plan in enumerate(plans):
+        if any(plan.number.e164 == earlier.number.e164 for earlier in plans[:n]):
+            raise UsageError(f"{plan.number.e164} was given twice, and each number is rung once.")
+
+
+def _rehearse(
+    screen: "Screen",
+    there: "Target",
+    plans: "list[Plan]",
+    terms_of: "Callable[[Plan], Terms]",
+    journal_file: "Path",
+    *,
+    verbose: bool,
+) -> None:
+    """What would be dialled; with `--verbose` the service is asked about names and caller ID."""
+    from evocall import placing
+    from evocall.output import call_document
+
+    if verbose:
+        with there.service(verbose=True) as service:
+            plans = _with_flow_ids(plans, service, screen)
+            _report_foreign_caller(plans[0], service, screen)
+    calls = [placing.rehearse(plan, journal_file, terms_of(plan)) for plan in plans]
+    for plan, call in zip(plans, calls, strict=True):
+        screen.call(call, plan, there.profile.username)
+        if plan.flow.pending and not screen.as_json:
+            screen.note(f"the flow {plan.flow.id!r} is looked up when it is dialled; --verbose does so now.")
+    if screen.as_json:
+        documents = [
+            {**call_document(call), "request": plan.request.body} for plan, call in zip(plans, calls, strict=True)
+        ]
+        screen.document({**documents[0], **({"then": documents[1:]} if len(plans) > 1 else {})})
+
+
+def _report_foreign_caller(plan: "Plan", service: "Service", screen: "Screen") -> None:
+    from evocall import catalog
+
+    if plan.caller is not None and not catalog.owns(service, plan.caller.e164):
+        screen.problem(
+            f"warning: the caller ID {plan.caller.e164} is not among the account's numbers, so the service may "
+            "refuse the call; evocall numbers lists them."
+        )
+
+
+def _is_used(plan: "Plan", terms: "Terms", journal_file: "Path") -> bool:
+    """Whether the key stands for a call already, so that nobody need be asked what the flow's name means."""
+    from evocall import placing
+    from evocall.model import Outcome
+
+    try:
+        return placing.rehearse(plan, journal_file, terms).outcome is Outcome.ALREADY_PLACED
+    except EvocallError:
+        return False
+
+
+def _with_flow_ids(plans: "list[Plan]", service: "Service", screen: "Screen") -> "list[Plan]":
+    """The plans with the flow that their name means; all of them run the same."""
+    if not plans[0].flow.pending:
+        return plans
+    from evocall import catalog, placing, remembered
+
+    try:
+        flow = catalog.resolved(plans[0].flow, service, tell=screen.note)
+    except EvocallError as error:
+        error.call = placing.unplaced(plans[0])
+        raise
+    remembered.remember(plans[0].profile, [plans[0].flow.id])
+    return [replace(plan, flow=flow) for plan in plans]
+
+
+def _terms_in_turn(terms: "Terms", plan: "Plan") -> "Terms":
+    """In turns each number has a key of its own, so that the same command goes on where it stopped."""
+    return terms if terms.once is None else replace(terms, once=f"{terms.once} {plan.number.e164}")
+
+
+@dataclass(frozen=True)
+class _Dial:
+    """A dial that is not a rehearsal; `patience` is how long, in seconds, the end of a call is waited for."""
+
+    screen: "Screen"
+    username: str | None
+    service: "Service"
+    journal: "Journal"
+    terms: "Terms"
+    witness: "Witness"
+    patience: float
+
+    def once(self, plan: "Plan") -> None:
+        """Place one call."""
+        from evocall import signals
+
+        call = self._placed(plan, self.terms)
         signals.ignore()
-    screen.call(call, plan, there.profile.username)
+        self.screen.call(call, plan, self.username)
+        self._document(call)
+
+    def and_wait(self, plan: "Plan") -> None:
+        """Place one call, and stay until it has ended. Raises NotAnswered when nobody answered it."""
+        from evocall.escalation import how
+
+        call = self._followed(self._shown(plan, self.terms), self.patience)
+        if call.ending is None or not call.ending.answered:
+            error = NotAnswered(f"the call to {call.number} {how(call.ending)}.")
+            error.call = call
+            raise error
+        self._document(call)
+
+    def in_turn(self, plans: "Sequence[Plan]") -> None:
+        """Ring one after the other until somebody answers."""
+        from evocall import sessions, signals
+        from evocall.escalation import Turns
+        from evocall.output import call_document
+
+        turns = Turns(
+            ring=lambda plan: self._shown(plan, _terms_in_turn(self.terms, plan)),
+            follow=self._followed,
+            hang_up=lambda session_id: sessions.end(self.service, session_id),
+            tell=self.screen.note,
+        )
+        try:
+            with signals.reported(self.witness.interrupted):
+                call, _ = turns.until_answered(plans, self.patience)
+        except EvocallError as error:
+            error.summary = {"tried": [call_document(tried) for tried in turns.tried]}
+            raise
+        self._document(call, tried=[call_document(tried) for tried in turns.tried])
+
+    def _placed(self, plan: "Plan", terms: "Terms") -> "Call":
+        from evocall import settling
+
+        call = settling.place(plan, self.service, self.journal, terms, tell=self.screen.note, witness=self.witness)
+        self.witness.call = call
+        return call
+
+    def _shown(self, plan: "Plan", terms: "Terms") -> "Call":
+        """The call as it was placed, its receipt shown."""
+        call = self._placed(plan, terms)
+        self.screen.call(call, plan, self.username)
+        return call
+
+    def _followed(self, call: "Call", timeout: float) -> "Call":
+        """The call with its ending, shown. Raises StillRunning when it has none yet."""
+        from evocall.model import Record
+        from evocall.output import log_lines
+        from evocall.watching import Watch
+
+        record = self.journal.find(call.id) if call.id else None
+        try:
+            with self.screen.life() as life:
+                watch = Watch(
+                    record or Record(call, self.username, None, None, 1, None),
+                    self.service,
+                    self.journal,
+                    show=life.show,
+                    tell=life.note,
+                )
+                followed = watch.follow(timeout)
+        except StillRunning as error:
+            error.call = error.call and replace(error.call, outcome=call.outcome, response=call.response)
+            raise
+        log = followed.session.log if followed.session else ()
+        self.screen.ending(followed.record.call, log_lines([(entry.at, entry.message) for entry in log]))
+        return replace(followed.record.call, outcome=call.outcome, response=call.response)
+
+    def _document(self, call: "Call", **more: Any) -> None:
+        from evocall.output import call_document
+
+        if self.screen.as_json:
+            self.screen.document({**call_document(call), **more})

@@ -60,14 +60,14 @@ def login(
 
 def _tested(profile: "Profile", credential: "Credential") -> tuple["Identity", str]:
     """Who the service says this is, and the way of signing in that works: Basic alone, else a session with cookies."""
-    from evocall import service
+    from evocall import model, service
 
-    for way in (service.BASIC, service.COOKIES):
+    for way in (model.BASIC, model.COOKIES):
         there = service.Service(replace(profile, sign_in=way), credential)
         try:
             return there.whoami(), way
         except AuthError as error:
-            if way == service.COOKIES or error.code not in BASIC_UNUSABLE:
+            if way == model.COOKIES or error.code not in BASIC_UNUSABLE:
                 raise
         finally:
             there.close()

@@ -1,8 +1,17 @@
 """The options and arguments that several commands share: one spelling, one help text, one variable each."""
 
+import re
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
+
+PLAIN = re.compile(r"[\w.@+:/][\w.@+:/-]*")
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    """The names that begin like that, for TAB. Shells evaluate what they are offered, so only plain words are."""
+    return sorted(name for name in names if name.startswith(incomplete) and PLAIN.fullmatch(name))
 
 
 def profile_names(incomplete: str) -> list[str]:
@@ -11,20 +20,23 @@ def profile_names(incomplete: str) -> list[str]:
     from evocall.errors import EvocallError
 
     try:
-        return sorted(n for n in profiles.load(paths.config_file()).profiles if n.startswith(incomplete))
+        return _offered(profiles.load(paths.config_file()).profiles, incomplete)
     except EvocallError:
         return []
 
 
 def _flows(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _names_in_profile(ctx, "flows", incomplete)
+    from evocall import paths, profiles, remembered
+    from evocall.errors import EvocallError
+
+    try:
+        profile = profiles.load(paths.config_file()).choose(ctx.params.get("profile"))
+    except EvocallError:
+        return []
+    return _offered({*profile.flows, *remembered.recalled(profile)}, incomplete)
 
 
 def _contacts(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _names_in_profile(ctx, "contacts", incomplete)
-
-
-def _names_in_profile(ctx: typer.Context, table: str, incomplete: str) -> list[str]:
     from evocall import paths, profiles
     from evocall.errors import EvocallError
 
@@ -32,7 +44,7 @@ def _names_in_profile(ctx: typer.Context, table: str, incomplete: str) -> list[s
         profile = profiles.load(paths.config_file()).choose(ctx.params.get("profile"))
     except EvocallError:
         return []
-    return sorted(name for name in getattr(profile, table) if name.startswith(incomplete))
+    return _offered(profile.contacts, incomplete)
 
 
 def _classes(incomplete: str) -> list[str]:
@@ -41,14 +53,17 @@ def _classes(incomplete: str) -> list[str]:
     return [kind for kind in GUARDED if kind.startswith(incomplete)]
 
 
-NumberArgument = Annotated[
-    str,
+NumbersArgument = Annotated[
+    list[str],
     typer.Argument(
-        metavar="NUMBER",
-        help="E.164, tel: URI, national format with --region, or a contact's name.",
+        metavar="NUMBER...",
+        help="E.164, tel: URI, national format with --region, or a contact's name; several for --until-answered.",
         autocompletion=_contacts,
         show_default=False,
     ),
+]
+CallArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The call's local ID, or the ID of its session", show_default=False)
 ]
 FlowOption = Annotated[
     str | None,

@@ -20,9 +20,9 @@ def whoami(
 
       evocall whoami --sandbox --json
     """
-    from evocall.commands.target import target
     from evocall.errors import Forbidden
     from evocall.output import SCHEMA, Screen
+    from evocall.target import target
 
     screen = Screen(as_json=json, quiet=quiet)
     with target(profile, sandbox=sandbox) as there:

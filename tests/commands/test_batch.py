@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from evocall.journal import Filter, Journal
-from tests.faultserver import FaultServer, http
+from tests.faultserver import FaultServer, answering, http
 
-A, B, C, REFUSED, LOST = "+18145550100", "+18145550101", "+18145550102", "+18145550140", "+18145550151"
+A, B, C, REFUSED = "+18145550100", "+18145550101", "+18145550102", "+18145550140"
+LOST, UNHEARD = "+18145550151", "+18145550150"  # the answer does not tell: one rings, the other does not
 TOKYO = "+81312345678"
 KEYS = {
     "schema",
@@ -164,7 +165,8 @@ def test_skip_invalid_leaves_bad_rows_out_and_the_batch_is_incomplete(summary, r
 
 def test_a_campaign_of_which_nothing_was_dialled_may_be_begun_differently(batch, rung):
     """What the name stands for is settled by the first call, and a mistake before it is not for ever."""
-    assert 2 == batch("--flow", "mistaken", rows=["x"]).code
+    assert 2 == batch("--flow", "survey", rows=["x"]).code
+    assert 5 == batch("--flow", "mistaken", rows=[A]).code
     assert 0 == batch("--flow", "alert", rows=[A]).code
     assert {A: 1} == rung()
 
@@ -179,6 +181,14 @@ def test_a_row_that_stands_twice_is_dialled_once(summary, rung):
 def test_the_same_number_with_another_flow_is_another_row(batch, signed_in):
     assert 0 == batch(text=f"number,flow\n{A},alert\n{A},survey\n{A},alert\n").code
     assert ["alert", "survey"] == [call.flow.name for call in signed_in.calls]
+
+
+def test_a_flow_is_the_same_by_its_name_and_by_its_id(batch, signed_in, rung):
+    """Each name is looked up once, however many rows have it."""
+    flow = "665f1c0000000000000000aa"
+    assert 0 == batch(text=f"number,flow\n{A},alert\n{A},{flow}\n{A},id:{flow}\n{B},alert\n{C},survey\n").code
+    assert {A: 1, B: 1, C: 1} == rung()
+    assert 2 == len([request for request in signed_in.requests if request.path.startswith("/flows")])
 
 
 def test_a_key_makes_the_row(batch, rung):
@@ -208,6 +218,15 @@ def test_a_caller_id_that_is_no_number_makes_the_row_bad(batch, signed_in):
     assert [] == signed_in.dials()
 
 
+@pytest.mark.parametrize(("name", "why"), [("mistaken", "No flow is called"), ("duplicate", "2 flows are called")])
+def test_a_flow_that_is_not_one_makes_the_row_bad(batch, signed_in, name, why):
+    """As any other bad row, and the service is not asked anew for each of them."""
+    result = batch(text=f"number,flow\n{A},alert\n{B},{name}\n{C},{name}\n" + f"{A},{name}\n" * 9)
+    assert (2, []) == (result.code, signed_in.dials())
+    assert [f"evocall: row {line}: {why} '{name}'" in result.err for line in range(3, 14)] == [True] * 11
+    assert 3 >= len([request for request in signed_in.requests if request.path.startswith("/flows")])
+
+
 def test_run_again_it_dials_nothing_that_was_placed(summary, rung):
     first, second = summary(rows=[A, B]), summary()
     assert (0, 2, 0) == (first[0], first[1]["outcomes"]["placed"], first[1]["placed_before"])
@@ -228,16 +247,52 @@ def test_a_row_written_differently_is_the_same_row(batch, rung):
 
 
 def test_a_row_that_may_have_rung_is_not_dialled_again(summary, rung):
-    """Not by the same command, however often; with --retry-unknown it is."""
-    code, document = summary(rows=[A, LOST])
-    assert (14, 1, 1) == (code, document["outcomes"]["placed"], document["outcomes"]["unknown"])
+    """Not by the same command, however often; with --retry-unknown it is, unless the service shows a call."""
+    code, document = summary(rows=[A, LOST, UNHEARD])
+    assert (14, 1, 2) == (code, document["outcomes"]["placed"], document["outcomes"]["unknown"])
     for _ in range(2):
         code, document = summary()
-        assert (14, 1, 1) == (code, document["placed_before"], document["unknown_before"])
-    assert {A: 1, LOST: 1} == rung()
+        assert (14, 1, 2) == (code, document["placed_before"], document["unknown_before"])
+    assert {A: 1, LOST: 1, UNHEARD: 1} == rung()
     code, document = summary("--retry-unknown")
-    assert (14, 1, 1) == (code, document["outcomes"]["unknown"], document["placed_before"])
-    assert {A: 1, LOST: 2} == rung()
+    assert (14, 1, 2, 0) == (
+        code,
+        document["outcomes"]["unknown"],
+        document["placed_before"],
+        document["unknown_before"],
+    )
+    assert {A: 1, LOST: 1, UNHEARD: 2} == rung()
+
+
+def test_a_row_that_was_found_at_the_service_is_placed_from_then_on(batch, summary, outcomes, signed_in, rung):
+    """The history says how it is known, and the campaign is complete."""
+    assert 14 == batch(rows=[A, LOST]).code
+    result = batch("--retry-unknown")
+    assert (0, {A: "placed", LOST: "placed"}, {A: 1, LOST: 1}) == (result.code, outcomes(), rung())
+    assert "evocall: of the unknown calls 1 had been placed, and 0 may have been." in result.err.splitlines()
+    code, document = summary()
+    assert (0, 2, 0) == (code, document["placed_before"], document["to_dial"])
+
+
+def test_a_row_that_could_be_one_of_two_calls_is_left_alone(batch, outcomes, signed_in, rung):
+    """Somebody else rang the number at the same moment: nobody guesses, and nobody is rung again."""
+    assert 14 == batch(rows=[A, LOST]).code
+    signed_in.place_elsewhere(LOST)
+    for _ in range(2):
+        result = batch("--retry-unknown")
+        assert (14, {A: "placed", LOST: "unknown"}) == (result.code, outcomes())
+        assert "evocall: of the unknown calls 0 had been placed, and 1 may have been." in result.err.splitlines()
+    assert {A: 1, LOST: 1} == rung()
+
+
+def test_while_the_service_does_not_tell_no_unknown_row_is_dialled_again(batch, signed_in, rung, monkeypatch):
+    """Exit 8, and the next run with --retry-unknown asks again."""
+    assert 14 == batch(rows=[A, UNHEARD]).code
+    with FaultServer(answering(http("500 Oops"))) as server, monkeypatch.context() as there:
+        there.setenv("EVOCALL_BASE_URL", server.base_url)
+        assert (8, []) == (batch("--retry-unknown").code, server.posts)
+    assert 14 == batch("--retry-unknown").code
+    assert {A: 1, UNHEARD: 2} == rung()
 
 
 def test_a_row_that_was_not_placed_is_dialled_again(summary, rung):
@@ -250,7 +305,7 @@ def test_a_row_that_was_not_placed_is_dialled_again(summary, rung):
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
-        (("--flow", "survey"), "flow was alert and is now survey"),
+        (("--flow", "survey"), "flow was id:665f1c0000000000000000aa and is now id:665f1c0000000000000000a3"),
         (("--caller-id", "+18145550191"), "caller_id was +18145550190 and is now +18145550191"),
         (("--profile", "b"), "profile was a and is now b"),
     ],
@@ -265,6 +320,19 @@ def test_a_campaign_goes_on_only_as_it_was_begun(batch, config, rung, options, d
     assert 2 == result.code
     assert difference in result.err
     assert {A: 1} == rung()
+
+
+def test_a_campaign_does_not_follow_an_alias_to_another_flow(batch, config, rung):
+    """The name is the same, what it means is not; as the ID it goes on."""
+    config('[profiles.a.flows]\nmine = "665f1c0000000000000000aa"\n')
+    assert 0 == batch("--flow", "mine", rows=[A]).code
+    config('[profiles.a.flows]\nmine = "665f1c0000000000000000a3"\n')
+    for options in ((), ("--dry-run",)):
+        result = batch("--flow", "mine", *options, rows=[A, B])
+        assert 2 == result.code
+        assert "flow was id:665f1c0000000000000000aa and is now id:665f1c0000000000000000a3" in result.err
+    assert 0 == batch("--flow", "665f1c0000000000000000aa").code
+    assert {A: 1, B: 1} == rung()
 
 
 def test_rows_on_the_deny_list_are_left_out(summary, config, rung):
@@ -307,6 +375,15 @@ def test_a_dry_run_knows_what_was_placed_before(batch, signed_in):
     assert 0 == result.code
     assert "left out    placed before: 1" in result.err
     assert 1 == len(signed_in.dials())
+
+
+def test_a_dry_run_of_a_campaign_asks_nobody_what_its_flow_is_called(batch, signed_in):
+    """It takes the flow that the campaign was begun with."""
+    batch("--flow", "alert", rows=[A])
+    asked = len(signed_in.requests)
+    result = batch("--flow", "alert", "--dry-run", rows=[A, B])
+    assert (0, asked) == (result.code, len(signed_in.requests))
+    assert "left out    placed before: 1" in result.err
 
 
 def test_a_dry_run_begins_no_campaign(batch, rung):

@@ -17,7 +17,7 @@ def test_exactly_the_documented_fields_are_posted(evocall, signed_in):
     """Without a caller ID the field is not sent at all."""
     evocall("dial", "+18145550100")
     [request] = signed_in.dials()
-    assert json.loads(request.body) == {"flowId": "welcome", "numberToDial": "+18145550100"}
+    assert json.loads(request.body) == {"flowId": signed_in.flows[0].id, "numberToDial": "+18145550100"}
 
 
 def test_a_caller_id_is_sent_in_e164(evocall, signed_in):

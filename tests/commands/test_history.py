@@ -94,6 +94,8 @@ def test_json_has_exactly_the_documented_keys_of_a_call(evocall, called):
         "session_id": "6743a0b1",
         "response": {"id": "6743a0b1", "n": [1, None]},
         "error": None,
+        "settled": None,
+        "ending": None,
     }
     assert expected == placed
     assert (unknown["outcome"], unknown["error"]["code"]) == ("unknown", "server_error")

@@ -1,4 +1,4 @@
-"""Whom a command talks to: a profile and its login, or the sandbox."""
+"""Whom we talk to: a profile and its login, or the sandbox."""
 
 import sys
 import threading
@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from evocall.errors import UsageError
+from evocall.errors import ConfigError, NotFound, UsageError
 from evocall.model import SANDBOX, Credential, Profile
 
 if TYPE_CHECKING:
+    from evocall.journal import Journal
+    from evocall.model import Record
     from evocall.service import Service
+    from evocall.sessions import Session
 
+LONGEST_NAME = 8  # letters of a local call ID; a session ID is longer
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
 
 
@@ -24,13 +28,14 @@ class Target:
     credential: Callable[[], Credential]
 
     @contextmanager
-    def service(self, *, verbose: bool = False) -> Iterator["Service"]:
-        """The API, signed in as this target."""
+    def service(self, *, verbose: bool = False, own_process: bool = True) -> Iterator["Service"]:
+        """The API, signed in as this target; signals end its exchanges when the process is our own."""
         from evocall.flight import watchman
         from evocall.service import Service
 
-        watchman.listen_to_signals()
-        service = Service(self.profile, self.credential(), trace=_trace if verbose else None)
+        if own_process:
+            watchman.listen_to_signals()
+        service = Service(self.profile, self.credential(), trace=trace if verbose else None)
         try:
             yield service
         finally:
@@ -57,6 +62,43 @@ def target(
     yield Target(_timed(profile, timeout, connect_timeout), lambda: credentials.find(profile))
 
 
+@contextmanager
+def target_of(record: "Record | None", given: str, name: str | None) -> Iterator[Target]:
+    """The target at which a call was placed. A call of this journal brings its profile; `name` is for all others.
+
+    Raises NotFound for a short name that the journal does not have, ConfigError when the profile has moved elsewhere.
+    """
+    if record is None and len(given) <= LONGEST_NAME:
+        raise NotFound(
+            f"There is no call {given} in the journal.",
+            hint="evocall history lists them; the ID of a session of the service works too.",
+            code="no_such_call",
+        )
+    with target(record.call.profile if record else name) as there:
+        if record is not None and not placed_at(record, there.profile):
+            raise ConfigError(
+                f"The call {record.call.id} was placed at {record.call.base_url}, but the profile {there.profile.name} "
+                f"now means {there.profile.base_url}.",
+                hint=f"EVOCALL_BASE_URL={record.call.base_url} evocall … asks there.",
+                code="other_host",
+            )
+        yield there
+
+
+def placed_at(record: "Record", profile: Profile) -> bool:
+    """Whether the call was placed at the host that the profile means now."""
+    return replace(profile, base_url=record.call.base_url or profile.base_url).host == profile.host
+
+
+def session_of(record: "Record | None", given: str, service: "Service", journal: "Journal") -> "Session | None":
+    """The session of a call of the journal, else the one with the ID that was given; None when there is none."""
+    from evocall import sessions, settling
+
+    if record is not None:
+        return settling.session_of(record, service, journal)
+    return sessions.by_id(service, given) or sessions.by_id(service, given, archive=True)
+
+
 def _timed(profile: Profile, timeout: float | None, connect_timeout: float | None) -> Profile:
     for option, seconds in (("--timeout", timeout), ("--connect-timeout", connect_timeout)):
         if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
@@ -68,7 +110,7 @@ def _timed(profile: Profile, timeout: float | None, connect_timeout: float | Non
     )
 
 
-def _trace(request: Any, reply: Any) -> None:
+def trace(request: Any, reply: Any) -> None:
     """Request and reply on stderr, as curl -v shows them, with secrets removed."""
     from evocall.output import clean
 
