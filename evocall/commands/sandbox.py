@@ -29,6 +29,7 @@ def sandbox(
       evocall sandbox --port 8145
     """
     import gc
+    from contextlib import suppress
 
     from evocall.output import Screen
     from evocall.sandbox import Sandbox
@@ -38,8 +39,9 @@ def sandbox(
         server = Sandbox(port=port)
     except OSError as error:
         raise UsageError(f"Port {port} cannot be used: {error.strerror}.", hint="--port 0 takes a free one.") from None
-    Screen().text(_welcome(server))
-    server.run()
+    with suppress(KeyboardInterrupt):
+        Screen().text(_welcome(server))
+        server.run()
 
 
 def _welcome(server: "Sandbox") -> str:
