@@ -1,27 +1,17 @@
-"""Campaigns as ratios in one run: `python benchmarks/campaign.py`.
+"""How fast a campaign dials when nothing holds it back, beside a bare loop of requests and beside curl."""
 
-Checking a file of rows against a bare loop of csv and phonenumbers over it, with the memory of each; dialling 2,000
-rows at full speed against a bare loop of requests with as many threads.
-"""
-
-import argparse
-import os
-import subprocess
+import shutil
 import sys
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 
-EVOCALL = [str(Path(sys.executable).with_name("evocall"))]
-THREADS = 8
-BARE_CHECK = """
-import csv, sys, phonenumbers
-for row in csv.DictReader(open(sys.argv[1], newline="")):
-    number = phonenumbers.parse(row["number"], None)
-    assert phonenumbers.is_valid_number(number)
-    phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-"""
-BARE_DIAL = """
+import timing
+from place import EVOCALL, Place
+from table import Row, duration
+from timing import Cost
+
+AT_A_TIME = 8
+LOOP = """
 import csv, os, sys, requests
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
@@ -30,77 +20,55 @@ def dial(number):
     if not hasattr(here, "session"):
         here.session = requests.Session()
         here.session.auth = (os.environ["EVOCALL_USERNAME"], os.environ["EVOCALL_PASSWORD"])
-    body = {"flowId": "welcome", "numberToDial": number}
+    body = {"flowId": os.environ["EVOCALL_FLOW"], "numberToDial": number}
     here.session.post(os.environ["EVOCALL_BASE_URL"] + "/sessions/outgoing", json=body, timeout=60).raise_for_status()
 with ThreadPoolExecutor(int(sys.argv[2])) as pool:
     list(pool.map(dial, [row["number"] for row in csv.DictReader(open(sys.argv[1], newline=""))]))
 """
 
 
-def measured(command: list[str], env: dict[str, str]) -> tuple[float, float]:
-    """Seconds and MiB (the most that was resident) of a command that must succeed."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read() if process.stderr else b""
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{command} failed: {said.decode()}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+def rows(place: Place) -> Iterator[Row]:
+    """The journal is written by evocall only: the others would not know after a crash whom they have rung."""
+    env, calls = place.env("campaign"), place.scale.calls
+    file = place.numbers(calls)
+    loop = [sys.executable, "-c", LOOP, str(file), str(AT_A_TIME)]
+    others = {f"bare loop of requests, {AT_A_TIME} threads": lambda: timing.run(loop, env), **_curl(place, env)}
+    costs = timing.in_turn({"ours": _batch(str(file), env), **others}, place.scale.repetitions)
+
+    def rate(cost: Cost) -> str:
+        return f"{duration(cost.seconds)}, {calls / cost.seconds:.0f}/s"
+
+    ours = costs.pop("ours")
+    for name, cost in costs.items():
+        yield Row(
+            f"batch, {calls:,} calls, {AT_A_TIME} at a time",
+            rate(ours),
+            name,
+            rate(cost),
+            ours.seconds / cost.seconds,
+            ours.memory,
+            cost.memory,
+        )
 
 
-def write_rows(path: Path, count: int) -> None:
-    """Valid, fictional-looking numbers, all different."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write("number,name\n")
-        for n in range(count):
-            file.write(f"+1{212 + n // 5_000_000}{2_000_000 + n % 5_000_000},Person {n}\n")
+def _batch(file: str, env: Mapping[str, str]) -> Callable[[], Cost]:
+    """Each time another campaign, since rows that were placed are not dialled again."""
+    names = count()
+
+    def run() -> Cost:
+        how = ["--pace", "100000", "--concurrency", str(AT_A_TIME), "--yes", "--quiet"]
+        return timing.run([EVOCALL, "batch", file, "--campaign", f"speed {next(names)}", *how], env)
+
+    return run
 
 
-def show(name: str, ours: tuple[float, float], bare: tuple[float, float], rows: int) -> None:
-    """One row of the table."""
-    print(
-        f"{name:34} {ours[0]:8.1f} s {bare[0]:8.1f} s {ours[0] / bare[0]:6.2f} "
-        f"{ours[1]:7.0f} MiB {bare[1]:7.0f} MiB {rows / ours[0]:9.0f}/s"
-    )
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    print(f"{'':34} {'evocall':>10} {'bare':>10} {'ratio':>6} {'evocall':>11} {'bare':>11} {'rate':>11}")
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "rows.csv"
-        write_rows(file, rows)
-        env = {"PATH": os.environ["PATH"], "HOME": directory, "EVOCALL_HOME": directory, "EVOCALL_FLOW": "welcome"}
-        check = [*EVOCALL, "batch", str(file), "--campaign", "check", "--dry-run", "--quiet"]
-        bare = [sys.executable, "-c", BARE_CHECK, str(file)]
-        show(f"check {rows:,} rows", measured(check, env), measured(bare, env), rows)
-        dial(Path(directory), env)
-
-
-def dial(directory: Path, env: dict[str, str]) -> None:
-    """Full speed against a sandbox in a process of its own, journal included, best of three each."""
-    server = subprocess.Popen([*EVOCALL, "sandbox"], stdout=subprocess.PIPE, text=True, env=env)
-    assert server.stdout is not None
-    for line in server.stdout:
-        if line.startswith("export "):
-            name, _, value = line.removeprefix("export ").strip().partition("=")
-            env[name] = value
-            if name == "EVOCALL_FLOW":
-                break
-    file = directory / "few.csv"
-    write_rows(file, 2000)
-    ours, bare = [], []
-    for n in range(3):
-        batch = [*EVOCALL, "batch", str(file), "--campaign", f"speed {n}", "--pace", "100000", "--yes", "--quiet"]
-        ours.append(measured([*batch, "--concurrency", str(THREADS)], env))
-        bare.append(measured([sys.executable, "-c", BARE_DIAL, str(file), str(THREADS)], env))
-    show("dial 2,000 rows, best of 3", min(ours), min(bare), 2000)
-    server.terminate()
-    server.wait()
-
-
-if __name__ == "__main__":
-    main()
+def _curl(place: Place, env: Mapping[str, str]) -> dict[str, Callable[[], Cost]]:
+    xargs = shutil.which("xargs")
+    if place.curl is None or xargs is None:
+        place.left_out.append("xargs and curl: apt install findutils curl")
+        return {}
+    bare = place.directory / "numbers.txt"
+    lines = place.numbers(place.scale.calls).read_text(encoding="utf-8").splitlines()[1:]
+    bare.write_text("".join(f"{line.partition(',')[0]}\n" for line in lines), encoding="utf-8")
+    command = [xargs, "-P", str(AT_A_TIME), "-I{}", *place.curl_post("{}")]
+    return {f"xargs -P {AT_A_TIME} curl": lambda: timing.run(command, env, stdin=str(bare))}

@@ -1,87 +1,99 @@
-"""Start-up as ratios in one run: `python benchmarks/startup.py`.
+"""What a command costs from its start to its end, beside the bare imports of its libraries, curl and HTTPie."""
 
-Each command is run in turn with its floor, so that whatever else the machine does hits both; the table shows the
-median of the runs and the ratio of the medians. With gnome-keyring and dbus-run-session installed, a dial with the
-password from a real Secret Service is measured too.
-"""
-
-import os
+import json
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from evocall.sandbox import Sandbox
+import timing
+from place import EVOCALL, NUMBER, Place
+from table import Row, timed
 
-RUNS = 25
-EVOCALL = [str(Path(sys.executable).with_name("evocall"))]
-NUMBER = "+18145550100"
-TAB_FLOOR = "import typer"
-DIAL_FLOOR = "import typer, requests, phonenumbers"
-UNLOCK = "echo -n pw | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec "
-
-
-def seconds(command: list[str], env: dict[str, str]) -> float:
-    """How long the command takes; it must succeed."""
-    start = time.perf_counter()
-    done = subprocess.run(command, env=env, capture_output=True, check=False)
-    taken = time.perf_counter() - start
-    if done.returncode != 0:
-        raise SystemExit(f"{command} failed: {done.stderr.decode()}")
-    return taken
+TAB = "import typer"
+HELP = "import typer.rich_utils"
+DRY_RUN = "import typer, phonenumbers"
+DIAL = "import typer, requests, phonenumbers"
+KEYRING = f"{DIAL}, keyring, secretstorage"
+CURL, HTTPIE = "curl, the same POST", "HTTPie, the same POST"
+COMPLETION = {"COMP_WORDS": "evocall dial --fl", "COMP_CWORD": "2", "_EVOCALL_COMPLETE": "complete_bash"}
+UNLOCK = ["gnome-keyring-daemon", "--unlock", "--components=secrets"]
+Command = tuple[list[str], Mapping[str, str]]
 
 
-def compare(name: str, command: list[str], env: dict[str, str], floor: str) -> None:
-    """Print one row: the command beside its floor."""
-    bare = [sys.executable, "-c", floor]
-    seconds(command, env)
-    pairs = [(seconds(bare, env), seconds(command, env)) for _ in range(RUNS)]
-    low, high = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"{name:38} {high * 1000:7.0f} ms {low * 1000:7.0f} ms {high / low:6.2f}   python -c {floor!r}")
+def rows(place: Place) -> Iterator[Row]:
+    """Each command beside its floor, and a dial beside the programs that can send the same request."""
+    env = place.env("startup")
+    dial = [EVOCALL, "dial", NUMBER]
+    commands: dict[str, tuple[str, Command]] = {
+        "evocall --version": (TAB, ([EVOCALL, "--version"], env)),
+        "evocall --help": (HELP, ([EVOCALL, "--help"], env)),
+        "TAB after dial --fl": (TAB, ([EVOCALL], {**env, **COMPLETION})),
+        "dial --dry-run": (DRY_RUN, ([*dial, "--dry-run"], env)),
+        "dial": (DIAL, (dial, env)),
+        "dial, flow by name": (DIAL, ([*dial, "--flow", place.service.flow_name], env)),
+    }
+    others = dict(_others(place, env))
+    with _secret_service(place) as unlocked:
+        if unlocked:
+            commands["dial, password from Secret Service"] = (KEYRING, (dial, unlocked))
+        floors = {floor: ([sys.executable, "-c", floor], env) for floor, _ in commands.values()}
+        everything = {**floors, **{name: command for name, (_, command) in commands.items()}, **others}
+        runs = {name: partial(timing.run, *command) for name, command in everything.items()}
+        timing.in_turn(runs, 1)  # writes byte code, makes the journal
+        costs = timing.in_turn(runs, place.scale.rounds)
+    for name, (floor, _) in commands.items():
+        yield timed(name, costs[name], floor, costs[floor])
+        if name == "dial":
+            for other in others:
+                yield timed(name, costs[name], other, costs[other])
 
 
-def main() -> None:
-    """Print the table."""
-    if "--inside" in sys.argv:
-        in_secret_service(sys.argv[-1])
+def _others(place: Place, env: Mapping[str, str]) -> Iterator[tuple[str, Command]]:
+    service = place.service
+    if place.httpie:
+        quiet = place.env("httpie")
+        # It would otherwise start a second process that asks for updates.
+        Path(quiet["HOME"], "config.json").write_text(json.dumps({"disable_update_warnings": True}), encoding="utf-8")
+        login = ["--auth", f"{service.username}:{service.password}"]
+        fields = [f"flowId={service.flow_id}", f"numberToDial={NUMBER}"]
+        post = [*place.httpie, "--ignore-stdin", "--check-status", *login, "POST", service.address, *fields]
+        yield HTTPIE, (post, {**quiet, "HTTPIE_CONFIG_DIR": quiet["HOME"]})
+    else:
+        place.left_out.append("HTTPie: pip install httpie, or --httpie PATH")
+    if place.curl:
+        yield CURL, (place.curl_post(NUMBER), env)
+    else:
+        place.left_out.append("curl: apt install curl")
+
+
+@contextmanager
+def _secret_service(place: Place) -> Iterator[dict[str, str] | None]:
+    """The environment of somebody who has logged in, on a session bus with an unlocked keyring; None without them."""
+    daemon, ring = shutil.which("dbus-daemon"), shutil.which(UNLOCK[0])
+    if daemon is None or ring is None:
+        place.left_out.append("Secret Service: apt install dbus gnome-keyring")
+        yield None
         return
-    print(f"{'median of ' + str(RUNS):38} {'takes':>10} {'floor':>10} {'ratio':>6}")
-    with Sandbox() as server, tempfile.TemporaryDirectory() as home:
-        env = {
-            "PATH": os.environ["PATH"],
-            "EVOCALL_HOME": home,
-            "HOME": home,
-            "EVOCALL_BASE_URL": server.base_url,
-            "EVOCALL_USERNAME": server.manager.username,
-        }
-        tab = {**env, "COMP_WORDS": "evocall dial --fl", "COMP_CWORD": "2", "_EVOCALL_COMPLETE": "complete_bash"}
-        compare("TAB", EVOCALL, tab, TAB_FLOOR)
-        dial = [*EVOCALL, "dial", NUMBER, "--flow", "welcome"]
-        with_password = {**env, "EVOCALL_PASSWORD": server.manager.password}
-        compare("--version", [*EVOCALL, "--version"], env, TAB_FLOOR)
-        compare("--help", [*EVOCALL, "--help"], env, TAB_FLOOR)
-        compare("dial --dry-run", [*dial, "--dry-run"], env, DIAL_FLOOR)
-        compare("dial, password from the environment", dial, with_password, DIAL_FLOOR)
-        if shutil.which("gnome-keyring-daemon") and shutil.which("dbus-run-session"):
-            inside = f"{UNLOCK} {sys.executable} {__file__} --inside '{server.manager.password}'"
-            subprocess.run(
-                ["dbus-run-session", "--", "bash", "-c", inside],
-                env={**env, "XDG_RUNTIME_DIR": home},
-                check=True,
-                stderr=subprocess.DEVNULL,
-            )
-
-
-def in_secret_service(password: str) -> None:
-    """Within a session bus whose keyring is unlocked: log in, then measure a dial."""
-    env = dict(os.environ)
-    subprocess.run([*EVOCALL, "login", "--password-stdin"], env=env, input=password.encode(), check=True)
-    dial = [*EVOCALL, "dial", NUMBER, "--flow", "welcome"]
-    compare("dial, password from Secret Service", dial, env, DIAL_FLOOR)
-
-
-if __name__ == "__main__":
-    main()
+    env = place.env("keyring")
+    env["XDG_RUNTIME_DIR"] = env["HOME"]
+    bus = subprocess.Popen(
+        [daemon, "--session", "--nofork", "--print-address=1"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert bus.stdout is not None
+    try:
+        env["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().strip()
+        subprocess.run([ring, *UNLOCK[1:]], env=env, input=b"pw", stdout=subprocess.DEVNULL, check=True)
+        password = env.pop("EVOCALL_PASSWORD").encode()
+        subprocess.run([EVOCALL, "login", "--quiet", "--password-stdin"], env=env, input=password, check=True)
+        yield env
+    finally:
+        bus.terminate()  # the keyring goes with it
+        bus.communicate()

@@ -1,4 +1,4 @@
-"""The examples of every help page, run as they stand in the account of a reader who has a login, profiles and a call."""
+"""The examples of every help page, run as they stand by a reader who has a login, profiles and a call."""
 
 import os
 import re
