@@ -40,7 +40,7 @@ class Dialing:
         return None if fault.silent else session
 
     def _flow(self, flow_id: str) -> Flow:
-        flow = self._inventory.flow_by_id(flow_id)
+        flow = self._inventory.flow(flow_id)
         if flow is None:
             raise ServiceError(Refusal(404, "NotFound", "Flow not found"))
         return flow

@@ -96,13 +96,8 @@ class Inventory:
         self.numbers = NUMBERS
         self.endpoints = (*map(Endpoint, NUMBERS), Endpoint(VIRTUAL_NUMBER, virtual=True))
         self._by_id = {flow.id: flow for flow in self.flows}
-        self._by_name = {flow.name: flow for flow in reversed(self.flows)}
 
-    def flow(self, id_or_name: str) -> Flow | None:
-        """The flow with this ID, or the first one with this name."""
-        return self._by_id.get(id_or_name.lower()) or self._by_name.get(id_or_name)
-
-    def flow_by_id(self, flow_id: str) -> Flow | None:
+    def flow(self, flow_id: str) -> Flow | None:
         """The flow with this ID."""
         return self._by_id.get(flow_id.lower())
 

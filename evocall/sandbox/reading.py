@@ -84,7 +84,7 @@ class Reading:
 
     def flow(self, exchange: Exchange) -> object:
         """One flow."""
-        flow = self._inventory.flow_by_id(exchange.fields["flowid"])
+        flow = self._inventory.flow(exchange.fields["flowid"])
         if flow is None:
             raise _not_found("Flow")
         return flow.as_json()

@@ -90,7 +90,9 @@ class Client:
         data = body.encode() if isinstance(body, str) else body
         return self.send("POST", path, data, **(self.manager | headers))
 
-    def dial(self, number: str = "+18144043093", flow: str = "alert", caller_id: str | None = None) -> Reply:
+    def dial(
+        self, number: str = "+18144043093", flow: str = "665f1c0000000000000000aa", caller_id: str | None = None
+    ) -> Reply:
         """Ask for a call as the manager."""
         fields = {"flowId": flow, "numberToDial": number} | ({"callerId": caller_id} if caller_id else {})
         return self.post(json.dumps(fields))

@@ -6,7 +6,7 @@ import pytest
 
 from evocall.sandbox import Account, Sandbox
 
-BODY = b'{"flowId":"alert","numberToDial":"+18144043093"}'
+BODY = b'{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093"}'
 DIAL = "/sessions/outgoing"
 ODD = ["pässwörd", "10€", "🔑", "a:b:c", " blanks "]
 

@@ -7,7 +7,7 @@ import pytest
 
 from evocall.sandbox import Sandbox
 
-GOOD = '{"flowId":"alert","numberToDial":"+18144043093"}'
+GOOD = '{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093"}'
 
 
 def test_a_call_is_answered_with_its_session(client):
@@ -32,16 +32,16 @@ def test_iso_dates_on_request(client):
 @pytest.mark.parametrize(
     "body",
     [
-        '{"flowId":"alert","numberToDial":"+18144043093"',
-        '{"flowId":"alert","numberToDial":"+18144043093",}',
+        '{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093"',
+        '{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093",}',
         GOOD + " and more",
         "\ufeff" + GOOD,
-        '{"flowId":"nope","flowId":"alert","numberToDial":"+18144043093"}',
-        '{"FLOWID":"alert","numbertodial":"+18144043093"}',
-        '{"flowId":"alert","callerId":null,"numberToDial":"+18144043093"',
-        '{"flowId":alert,"numberToDial":+18144043093}',
-        r'{"flowId":"alert","numberToDial":"+18144043093","x":"\q"}',
-        '{"FlowId":"alert","NumberToDial":"+18144043093","more":{"deep":[1]},"callerId":null}',
+        '{"flowId":"nope","flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093"}',
+        '{"FLOWID":"665f1c0000000000000000aa","numbertodial":"+18144043093"}',
+        '{"flowId":"665f1c0000000000000000aa","callerId":null,"numberToDial":"+18144043093"',
+        '{"flowId":665f1c0000000000000000aa,"numberToDial":+18144043093}',
+        r'{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093","x":"\q"}',
+        '{"FlowId":"665f1c0000000000000000aa","NumberToDial":"+18144043093","more":{"deep":[1]},"callerId":null}',
     ],
 )
 def test_sloppy_json_places_the_call(client, body):
@@ -51,7 +51,14 @@ def test_sloppy_json_places_the_call(client, body):
 
 @pytest.mark.parametrize(
     "body",
-    ["", "{}", "{'flowId':'alert'}", "{flowId:alert}", '{"flowId"', '{"flow_id":"alert","number-to-dial":"+1814"}'],
+    [
+        "",
+        "{}",
+        "{'flowId':'665f1c0000000000000000aa'}",
+        "{flowId:665f1c0000000000000000aa}",
+        '{"flowId"',
+        '{"flow_id":"alert","number-to-dial":"+1814"}',
+    ],
 )
 def test_json_beyond_understanding_is_an_empty_object(client, body):
     """So both fields are reported missing."""
@@ -86,7 +93,7 @@ def test_a_body_cut_inside_a_string_is_a_500(client):
 )
 def test_values_that_are_no_strings_are_taken_as_text(client, value, text):
     """They fail the number's validator, which echoes them."""
-    reply = client.post(f'{{"flowId":"alert","numberToDial":{value}}}')
+    reply = client.post(f'{{"flowId":"665f1c0000000000000000aa","numberToDial":{value}}}')
     (error,) = reply.error["errors"]
     assert (reply.reason, error["meta"]["PropertyValue"]) == ("InvalidNumber", text)
 
@@ -106,13 +113,16 @@ def test_other_spellings_of_json_work(client, kind):
 def test_forms_work_and_turn_plus_into_a_blank(client):
     """An unescaped plus makes the number invalid."""
     form = "application/x-www-form-urlencoded"
-    assert client.post("flowId=alert&numberToDial=%2B18144043093", content_type=form).status == 200
-    assert client.post("flowId=alert&numberToDial=+18144043093", content_type=form).reason == "InvalidNumber"
+    assert client.post("flowId=665f1c0000000000000000aa&numberToDial=%2B18144043093", content_type=form).status == 200
+    assert (
+        client.post("flowId=665f1c0000000000000000aa&numberToDial=+18144043093", content_type=form).reason
+        == "InvalidNumber"
+    )
 
 
 def test_xml_works_with_the_right_namespace(client):
     """Without it the elements are strangers."""
-    inner = "<FlowId>alert</FlowId><NumberToDial>+18144043093</NumberToDial></NewOutgoingSession>"
+    inner = "<FlowId>665f1c0000000000000000aa</FlowId><NumberToDial>+18144043093</NumberToDial></NewOutgoingSession>"
     space = ' xmlns="http://schemas.datacontract.org/2004/07/Voice.Api.Sessions"'
     kind = "application/xml"
     assert client.post(f"<NewOutgoingSession{space}>{inner}", content_type=kind).status == 200
@@ -129,7 +139,10 @@ def test_a_gzipped_body_is_read(client):
 def test_the_query_wins_over_the_body(client):
     """Known names replace fields, unknown ones are ignored."""
     assert client.post(GOOD, "/sessions/outgoing?flowId=nope&x=1").reason == "NotFound"
-    assert client.post("{}", "/sessions/outgoing?flowId=alert&numberToDial=%2B18144043093").status == 200
+    assert (
+        client.post("{}", "/sessions/outgoing?flowId=665f1c0000000000000000aa&numberToDial=%2B18144043093").status
+        == 200
+    )
 
 
 def test_an_unknown_flow_is_a_404_in_json(client):
@@ -139,11 +152,11 @@ def test_an_unknown_flow_is_a_404_in_json(client):
     assert reply.error == {"errorCode": "NotFound", "message": "Flow not found", "errors": []}
 
 
-def test_a_flow_goes_by_its_id_or_name(client):
-    """Of two flows with one name the first is taken."""
+def test_a_flow_goes_by_its_id_and_not_by_its_name(client):
+    """In whatever case."""
     first = next(flow for flow in client.sandbox.flows if flow.name == "duplicate")
     assert client.dial(flow=first.id.upper()).json["flowId"] == first.id
-    assert client.dial(flow="duplicate").json["flowId"] == first.id
+    assert client.dial(flow="duplicate").status == 404
 
 
 def test_a_foreign_caller_id_is_an_argument_error(client):
@@ -171,7 +184,7 @@ def test_nothing_is_idempotent(client):
 def test_requests_are_kept_as_they_came(client):
     """`dials` knows every spelling of the route, and the number in body or query."""
     client.post(GOOD, "/Sessions//Outgoing/")
-    client.post('{"flowId":"alert"}', "/json/reply/NewOutgoingSession?numberToDial=%2B18145550100")
+    client.post('{"flowId":"665f1c0000000000000000aa"}', "/json/reply/NewOutgoingSession?numberToDial=%2B18145550100")
     client.post("not an object")
     client.get("/flows")
     requests = client.sandbox.requests
@@ -194,4 +207,4 @@ def test_extra_flows_fill_many_pages(client_of):
     with Sandbox(extra_flows=10_000) as sandbox:
         client = client_of(sandbox)
         assert client.get("/flows?countPerPage=100").json["totalCount"] == 10_007
-        assert client.dial(flow="flow 10000").json["flowId"] == sandbox.flows[-1].id
+        assert client.dial(flow=sandbox.flows[-1].id).json["flowId"] == sandbox.flows[-1].id

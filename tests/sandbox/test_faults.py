@@ -96,6 +96,7 @@ def test_0162_keeps_the_client_waiting_until_stopped(client):
     thread.start()
     while not client.sandbox.calls:
         thread.join(0.001)
+        assert thread.is_alive()
     client.sandbox.stop()
     assert ended.wait(10)
     thread.join()
@@ -105,7 +106,7 @@ def test_0163_sends_half_of_its_answer(client):
     """The declared length is that of the whole."""
     url = urlsplit(client.sandbox.base_url)
     connection = http.client.HTTPConnection(url.hostname, url.port)
-    body = f'{{"flowId":"alert","numberToDial":"{AREA}0163"}}'
+    body = f'{{"flowId":"665f1c0000000000000000aa","numberToDial":"{AREA}0163"}}'
     headers = {"Content-Type": "application/json", "Accept": "application/json", **client.manager}
     connection.request("POST", "/sessions/outgoing", body, headers)
     response = connection.getresponse()

@@ -15,7 +15,7 @@ import pytest
 
 from evocall.sandbox import Sandbox
 
-GOOD = b'{"flowId":"alert","numberToDial":"+18144043093"}'
+GOOD = b'{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093"}'
 
 
 def connected(sandbox):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 VIRTUAL = "+18145550199"
-GOOD = '{"flowId":"alert","numberToDial":"+18144043093"}'
+GOOD = '{"flowId":"665f1c0000000000000000aa","numberToDial":"+18144043093"}'
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_head_is_never_answered(client):
 
 def test_the_verb_can_be_overridden(client):
     """By X-Http-Method-Override; `dials` sees it so."""
-    path = "/sessions/outgoing?flowId=alert&numberToDial=%2B18144043093"
+    path = "/sessions/outgoing?flowId=665f1c0000000000000000aa&numberToDial=%2B18144043093"
     assert client.get(path, x_http_method_override="POST").status == 200
     assert len(client.sandbox.dials("+18144043093")) == 1
 
@@ -98,7 +98,7 @@ def test_accept_chooses_the_format_of_a_dial(client, accept, kind):
 def test_anything_goes_means_a_page_for_reads_and_forms(client):
     """`*/*` follows the type of the body, and these have none that could be answered in."""
     form = "application/x-www-form-urlencoded"
-    body = "flowId=alert&numberToDial=%2B18144043093"
+    body = "flowId=665f1c0000000000000000aa&numberToDial=%2B18144043093"
     replies = [client.get("/flows", accept="*/*"), client.post(body, accept="*/*", content_type=form)]
     assert [reply.headers["Content-Type"] for reply in replies] == ["text/html; charset=utf-8"] * 2
 
