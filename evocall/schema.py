@@ -91,6 +91,7 @@ def opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
         if _version(connection) != len(MIGRATIONS):
             with exclusive(path.with_name("journal.lock")):
                 connection.execute("PRAGMA journal_mode = WAL")
