@@ -20,6 +20,7 @@ from evocall.service import Identity, Service
 from evocall.way import Finding, Status, Trace, Way
 
 PATIENCE = 5.0  # seconds for each step over the network
+
 ANYWHERE = "+18005550100"  # may ring in any zone of North America
 NEW_YORK = "America/New_York"
 LOGIN = ("EVOCALL_BASE_URL", "EVOCALL_USERNAME")
@@ -111,6 +112,7 @@ class Diagnosis:
     def _config(self) -> Finding:
         self.profile, self._find = self._choose()
         self._planner = Planner(self.profile, region=os.environ.get("EVOCALL_REGION"))
+        phone.check_region(self._planner.region)
         quick = replace(
             self.profile,
             timeout=min(self.profile.timeout, self._patience),

@@ -109,8 +109,7 @@ class Journal:
     def _reserved(self, cursor: sqlite3.Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
         if self._lease is None:
             self._lease = Lease(self._leases)
-        cursor.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM calls")
-        reserved = Reserved(cursor.fetchone()[0])
+        reserved = Reserved(_newest(cursor) + 1)
         request = plan.request
         cursor.execute(
             "INSERT INTO calls (id, state, holder, profile, base_url, host, username, number, flow, caller_id, "
@@ -298,6 +297,7 @@ class Journal:
 
         def work(cursor: sqlite3.Cursor) -> int:
             self._bury_the_dead(cursor)
+            cursor.execute("UPDATE purged SET newest = ?", (_newest(cursor),))
             cursor.execute(
                 f"DELETE FROM calls WHERE requested_at < ? AND state NOT IN {OPEN}",  # noqa: S608
                 (_milliseconds(before),),
@@ -353,6 +353,14 @@ def _outcome_values(
     )
 
 
+def _newest(cursor: sqlite3.Cursor) -> int:
+    """The highest number that a call has ever had, so that no other call is ever called like it."""
+    cursor.execute("SELECT COALESCE(MAX(id), 0) FROM calls")
+    kept = int(cursor.fetchone()[0])
+    cursor.execute("SELECT newest FROM purged")
+    return max(kept, int(cursor.fetchone()[0]))
+
+
 def _storable(name: str | None) -> str | None:
     """The name with whatever UTF-8 cannot hold made visible."""
     return name and name.encode(errors="backslashreplace").decode()
@@ -370,13 +378,14 @@ def _earlier(cursor: sqlite3.Cursor, plan: Plan, key: Key, now: datetime, hold_b
     else:
         cursor.execute(
             f"SELECT {COLUMNS} FROM calls WHERE number = ? AND requested_at > ? AND profile = ? AND host = ? "  # noqa: S608
-            "AND flow = ? AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
+            "AND (flow = ? OR ?) AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
             (
                 plan.number.e164,
                 _milliseconds(now - hold_back),
                 plan.profile.name,
                 plan.profile.host,
                 plan.flow.id,
+                plan.flow.pending,  # in a rehearsal nobody knows which flow a name means
                 Outcome.UNKNOWN.value,
                 Outcome.PLACED.value,
             ),

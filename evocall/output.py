@@ -62,8 +62,11 @@ class Screen:
         """Text that is a result as it is, such as a script or a file's content."""
         _write(sys.stdout, text)
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table for people; without lines and with all of each cell when stdout is not a terminal."""
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
+        """A table for people; without lines and with all of each cell when stdout is not a terminal.
+
+        On a terminal too narrow for it the `spare` columns are left out, in their order, until the rest fits.
+        """
         if self.quiet:
             return
         from rich.console import Console
@@ -71,6 +74,8 @@ class Screen:
         from rich.text import Text
 
         terminal = _is_terminal(sys.stdout)
+        if terminal:
+            headings, rows = _narrowed(headings, rows, spare, Console(file=sys.stdout).width)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for n, heading in enumerate(headings):
             width = max((len(clean(row[n])) for row in rows), default=0) if heading in KEPT_WHOLE else None
@@ -123,6 +128,20 @@ class Screen:
             self.document({**document, "error": error.document()})
 
 
+def _narrowed(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str], width: int
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The table without as many of its spare columns as it takes to fit."""
+    for heading in spare:
+        widths = [max(len(clean(cell)) for cell in column) + 2 for column in zip(headings, *rows, strict=True)]
+        if sum(widths) <= width:
+            break
+        at = headings.index(heading)
+        headings = [*headings[:at], *headings[at + 1 :]]
+        rows = [[*row[:at], *row[at + 1 :]] for row in rows]
+    return headings, rows
+
+
 def clean(text: str) -> str:
     """The text with every character that could move a cursor or reorder a line made visible."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\n", " "))
@@ -171,7 +190,7 @@ def receipt(call: Call, plan: Plan, username: str | None) -> list[Line]:
         lines.append(("settled", f"the answer did not tell, but {call.settled}"))
     if call.outcome is Outcome.ALREADY_PLACED and call.requested_at:
         lines.append(("placed at", f"{utc(call.requested_at)}; nothing was dialled now"))
-        if (call.number, call.flow) != (plan.number.e164, plan.flow.id):
+        if call.number != plan.number.e164 or (call.flow != plan.flow.id and not plan.flow.pending):
             lines.append(("attention", f"the key was used for {call.number} with flow {call.flow}, not for this call"))
     if call.outcome is Outcome.DRY_RUN:
         lines.append(("request", f"POST {plan.profile.base_url}/sessions/outgoing {json.dumps(plan.request.body)}"))
@@ -193,12 +212,12 @@ def ending_lines(ending: Ending) -> list[Line]:
         False: "not answered",
         None: "the service does not tell whether somebody answered",
     }[ending.answered]
-    return [("ended", f"{answered}, after {_duration(ending.seconds)}{said}")]
+    return [("ended", f"{answered}, lasted {_duration(ending.seconds)}{said}")]
 
 
 def log_lines(log: Sequence[tuple[datetime | None, str]]) -> list[Line]:
-    """A session's log, at the clock of whoever reads it."""
-    lines = [f"{at.astimezone():%H:%M:%S}  {message}" if at else message for at, message in log]
+    """A session's log, in UTC."""
+    lines = [f"{at:%H:%M:%S}Z  {message}" if at else message for at, message in log]
     return [("log" if n == 0 else "", line) for n, line in enumerate(lines)]
 
 

@@ -65,13 +65,18 @@ def read(text: str, *, region: str | None = None, contacts: Mapping[str, str] | 
     return _read(text, text.strip(), region, contacts)
 
 
-def _read(typed: str, text: str, region: str | None, contacts: Mapping[str, str]) -> Number:
+def check_region(region: str | None) -> None:
+    """Raise UsageError for a region that numbers cannot be read in."""
     if region is not None and region.upper() not in phonenumbers.SUPPORTED_REGIONS:
         raise UsageError(
             f"{region!r} is not a region.",
-            hint="Use a two-letter ISO 3166 code, such as US, GB or DE.",
+            hint="Use a two-letter ISO 3166 code, such as US, GB or DE, in --region, EVOCALL_REGION or the profile.",
             code="invalid_region",
         )
+
+
+def _read(typed: str, text: str, region: str | None, contacts: Mapping[str, str]) -> Number:
+    check_region(region)
     digits = _without_uri(text)
     digits = _COUNTRY_IN_PARENTHESES.sub(r"\1", digits, count=1)
     if not _DIALLABLE.fullmatch(digits):

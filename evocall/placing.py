@@ -78,7 +78,7 @@ class Witness:
         if self.call.outcome is Outcome.UNKNOWN:
             what = "while the call was being placed, so it may have been"
         else:
-            what = f"when the call was {self.call.outcome.replace('_', ' ')}"
+            what = f"after the call was {self.call.outcome.replace('_', ' ')}"
         look = f"evocall show {self.call.id}" if self.call.id else "evocall history"
         error = Interrupted(f"interrupted {what}.", hint=f"{look} tells what is known of it.")
         error.call = self.call

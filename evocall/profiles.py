@@ -98,7 +98,13 @@ PROFILE_KEYS = {
     "flows": Kind(_strings, "a table of names and flow IDs in quotes"),
     "contacts": Kind(_strings, "a table of names and numbers in quotes"),
 }
-ENVIRONMENT = {"base_url": "EVOCALL_BASE_URL", "username": "EVOCALL_USERNAME"}
+ENVIRONMENT = {
+    "base_url": "EVOCALL_BASE_URL",
+    "username": "EVOCALL_USERNAME",
+    "flow": "EVOCALL_FLOW",
+    "caller_id": "EVOCALL_CALLER_ID",
+    "region": "EVOCALL_REGION",
+}
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,6 @@ def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> 
 def table(tally: Tally) -> Sequence[tuple[str, str]]:
     """The calls of this run by outcome, and by what went wrong."""
     rows = [(name.replace("_", " "), str(tally.outcomes[name])) for name in OUTCOMES if tally.outcomes[name]]
-    rows += [(f"  {code}", str(number)) for code, number in tally.errors.most_common()]
+    rows += [(f"because of {code}", str(number)) for code, number in tally.errors.most_common()]
     rows += [("waiting", str(tally.waiting))] if tally.waiting else []
     return rows or [("nothing dialled", "0")]

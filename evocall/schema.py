@@ -52,6 +52,10 @@ MIGRATIONS = (
     ALTER TABLE calls ADD COLUMN ending TEXT;
     CREATE INDEX calls_by_session ON calls (session_id) WHERE session_id IS NOT NULL
     """,
+    """
+    CREATE TABLE purged (newest BIGINT NOT NULL);
+    INSERT INTO purged (newest) VALUES (0)
+    """,
 )
 
 FULL = "Make room on the disk."

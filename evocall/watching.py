@@ -94,7 +94,7 @@ class Watch:
                 return self._written()
             now = self._clock.monotonic()
             if now - self._began >= timeout:
-                raise self._given_up(f"nobody waited longer than {timeout:g} seconds")
+                raise self._given_up(f"stopped waiting after {timeout:g} seconds")
             if now - self._last_seen >= UNSEEN:
                 raise self._given_up(f"the service has shown nothing of it for {UNSEEN:g} seconds")
             self._clock.sleep(min(wait, self._began + timeout - now))
@@ -156,7 +156,7 @@ class Watch:
             return
         lasted = self._lasted(sight.phase, now)
         if self.ending is None or sight.phase is not self.ending.phase:
-            self._show(sight.phase, now - self._placed)
+            self._show(sight.phase, now - self._placed if sight.phase is not Phase.ENDED else lasted or 0.0)
         self._last_seen = now
         self._connected |= sight.phase is Phase.CONNECTED
         self._machine |= sight.machine

@@ -166,7 +166,7 @@ def test_a_call_is_followed_from_its_ringing_to_its_end(stage):
     play = stage()
     call = play.dial()
     followed = play.follow(call)
-    assert play.shown == [("ringing", 0.0), ("connected", 13.125), ("ended", 83.125)]
+    assert play.shown == [("ringing", 0.0), ("connected", 13.125), ("ended", 82.0)]
     assert followed.record.call.ending == Ending(Phase.ENDED, True, False, "Answered", 82.0)
     assert [entry.message for entry in followed.session.log][1:] == [
         "Answered by a person",
@@ -256,7 +256,7 @@ def test_when_the_time_is_up_the_call_goes_on_and_the_message_says_how_to_look_l
     call = play.dial()
     error = play.given_up(call, timeout=30)
     assert (play.waited, play.sandbox.calls[0].hung_up_at) == (30.0, None)
-    assert str(error) == ("the call was placed, but its end was not seen: nobody waited longer than 30 seconds.")
+    assert str(error) == ("the call was placed, but its end was not seen: stopped waiting after 30 seconds.")
     assert error.hint == f"evocall show {call.id} tells later how it ended."
     assert error.call.ending == Ending(Phase.CONNECTED, True, False, None, 30.0)
     assert play.journal.find(call.id).call.ending == error.call.ending

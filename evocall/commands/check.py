@@ -58,7 +58,7 @@ def check(
 def _verdict(planner: "Planner", typed: str) -> "Verdict":
     """What dial would say to the number now; a refused number is still shown as it was understood."""
     from evocall import guard, paths, phone, placing
-    from evocall.model import Flow, Guard, Plan
+    from evocall.model import Flow, Plan
 
     try:
         number = phone.read(typed, region=planner.region, contacts=planner.profile.contacts)
@@ -67,8 +67,8 @@ def _verdict(planner: "Planner", typed: str) -> "Verdict":
     try:
         planner.callee(typed)
         guard.refuse_hours(number, planner.hours, datetime.now(UTC))
-        if planner.profile.flow or planner.profile.guard != Guard():
-            flow = planner.flow(None) if planner.profile.flow else Flow("")
+        if paths.journal_file().exists():
+            flow = planner.flow(None) if planner.profile.flow else Flow("", pending=True)
             plan = Plan(number, flow, None, planner.profile, planner.hours)
             placing.rehearse(plan, paths.journal_file(), placing.Terms())
     except (Refused, OutcomeUnknown) as error:
@@ -83,7 +83,8 @@ def _show(screen: "Screen", verdicts: "list[Verdict]") -> None:
         for error in (error for _, _, error in verdicts if error):
             screen.failure(error, calling=False)
     else:
-        screen.table(HEADINGS, [_row(*verdict) for verdict in verdicts])
+        rows = [_row(*verdict) for verdict in verdicts]
+        screen.table(HEADINGS, rows, spare=("national", "time zones", "country", "class", "there now"))
 
 
 def _document(typed: str, number: "Number | None", error: EvocallError | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evocall.model import Outcome, Record
 
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+KEPT = timedelta(days=1)
 HEADINGS = ("call", "when", "outcome", "number", "flow", "profile", "session", "why")
 CSV_COLUMNS = (
     "call",
@@ -85,7 +86,7 @@ def history(
     elif csv:
         screen.text(_csv(records))
     elif records:
-        screen.table(HEADINGS, [_row(record) for record in records])
+        screen.table(HEADINGS, [_row(record) for record in records], spare=("session", "flow", "profile"))
     else:
         screen.note("no calls yet." if wanted == Filter(limit=limit) else "no such calls.")
 
@@ -100,6 +101,8 @@ def purge(
 ) -> None:
     """Delete old calls from the journal, for data retention; their once-keys may then be used again.
 
+    Those whose outcome is unknown are deleted too. The calls of the last 24 hours always stay.
+
     Examples:
 
       evocall history purge --older-than 90d
@@ -110,8 +113,13 @@ def purge(
     from evocall.journal import Journal
     from evocall.output import Screen
 
+    age = _age(older_than)
+    if age < KEPT:
+        raise UsageError(
+            f"--older-than is at least 1d, not {older_than}: caps and hold-backs need the calls of the last 24 hours."
+        )
     with Journal(paths.journal_file()) as journal:
-        deleted = journal.purge(datetime.now(UTC) - _age(older_than))
+        deleted = journal.purge(datetime.now(UTC) - age)
     Screen(quiet=quiet).note(f"{deleted} calls deleted.")
 
 

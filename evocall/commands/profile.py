@@ -101,11 +101,13 @@ def set_key(
 
       evocall profile set contacts.oncall +18145550100 --profile production
     """
-    from evocall import paths, profiles
+    from evocall import paths, phone, profiles
 
     path = paths.config_file()
     name = profile or profiles.load(path).default_name()
     keys = tuple(key.split(".", 1))
+    if keys == ("region",):
+        phone.check_region(value)
     profiles.set_value(path, ("profiles", name, *keys), profiles.typed_value(keys, value))
 
 

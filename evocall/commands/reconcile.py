@@ -65,7 +65,7 @@ def reconcile(
     elif found:
         screen.table(HEADINGS, [_row(*pair) for pair in found])
     else:
-        screen.note("no call has an unknown outcome.")
+        screen.note("none of these calls has an unknown outcome." if calls else "no call has an unknown outcome.")
     if any(finding.verdict is not settling.Verdict.PLACED for _, finding in found):
         raise typer.Exit(ExitCode.UNKNOWN)
 

@@ -55,7 +55,8 @@ def show(
     elif session is not None:
         screen.lines(_remote(session))
     else:
-        screen.note("the sandbox of a rehearsal is gone." if sandbox else "the service shows no session for it.")
+        gone = "that is all: the sandbox of a rehearsal ends with its command."
+        screen.note(gone if sandbox else "the service shows no session for it.")
 
 
 def _local(record: "Record") -> "list[Line]":

@@ -464,3 +464,26 @@ def test_requests_are_dated_in_utc(dial, signed_in):
     before = datetime.now(UTC)
     requested = datetime.fromisoformat(dial(PLACES)[1]["requested_at"])
     assert before - timedelta(milliseconds=1) <= requested <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("flow", ["welcome", "id:665f1c0000000000000000a1"])
+def test_a_key_that_was_used_for_this_very_call_needs_no_attention(evocall, signed_in, flow):
+    """Also when the flow is named, and nobody asks what the name means any more."""
+    evocall("dial", "+18145550100", "--flow", flow, "--once", "k")
+    result = evocall("dial", "+18145550100", "--flow", flow, "--once", "k")
+    assert "already placed" in result.out
+    assert "attention" not in result.out
+
+
+def test_a_used_key_needs_no_service(evocall, signed_in):
+    """The journal knows it, although the flow is named."""
+    evocall("dial", "+18145550100", "--flow", "welcome", "--once", "k")
+    signed_in.stop()
+    assert evocall("dial", "+18145550100", "--flow", "welcome", "--once", "k").code == 0
+
+
+@pytest.mark.parametrize("command", [("check",), ("dial", "--flow", "welcome", "--dry-run")])
+def test_a_rehearsal_is_held_back_where_the_dial_would_be(evocall, signed_in, command):
+    """Whatever flow a name means: it cannot be told apart from that of the call that may have rung."""
+    evocall("dial", "+18145550150", "--flow", "welcome")
+    assert evocall(*command, "+18145550150").code == 9

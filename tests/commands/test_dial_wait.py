@@ -156,8 +156,8 @@ def test_0_the_call_was_answered(build, evocall):
     lines = result.out.splitlines()
     assert (result.code, len(sandbox.dials())) == (0, 1)
     assert [line.split("  ")[0] for line in lines[:6]] == ["placed", "flow", "from", "account", "session", "ended"]
-    assert lines[5].split("  ", 1)[1].strip() == "answered, after 00:02   the service says: Answered"
-    assert [re.sub(r"^(log)?\s+\d\d:\d\d:\d\d\s+", "", line) for line in lines[6:]] == [
+    assert lines[5].split("  ", 1)[1].strip() == "answered, lasted 00:02   the service says: Answered"
+    assert [re.sub(r"^(log)?\s+\d\d:\d\d:\d\dZ\s+", "", line) for line in lines[6:]] == [
         f"Dialing {NUMBER} from {sandbox.calls[0].caller_id}",
         "Answered by a person",
         "Running flow welcome",
@@ -172,7 +172,7 @@ def test_0_a_machine_answered(build, evocall):
     build()
     result = evocall("dial", VOICEMAIL, "--wait")
     assert result.code == 0
-    assert "answered by a machine, after 00:02   the service says: Voicemail" in result.out
+    assert "answered by a machine, lasted 00:02   the service says: Voicemail" in result.out
 
 
 @pytest.mark.parametrize(("number", "outcome"), [(BUSY, "Busy"), (NO_ANSWER, "No Answer"), (FAILED, "Failed")])
@@ -181,7 +181,7 @@ def test_12_the_call_ended_without_an_answer(build, evocall, number, outcome):
     sandbox = build()
     result = evocall("dial", number, "--wait")
     assert (result.code, len(sandbox.dials())) == (12, 1)
-    assert f"not answered, after 00:01   the service says: {outcome}" in result.out
+    assert f"not answered, lasted 00:01   the service says: {outcome}" in result.out
     assert f"evocall: the call to {number} ended without an answer ({outcome})." in result.err.splitlines()
 
 
@@ -200,9 +200,7 @@ def test_13_the_time_was_up_and_the_call_goes_on(build, evocall, journal, steps,
     result = evocall("dial", NUMBER, "--wait", "--wait-timeout", "0.1")
     [call], [kept] = sandbox.calls, journal()
     assert (result.code, call.hung_up_at, str(kept.ending.phase)) == (13, None, phase)
-    assert (
-        "evocall: the call was placed, but its end was not seen: nobody waited longer than 0.1 seconds.\n" in result.err
-    )
+    assert "evocall: the call was placed, but its end was not seen: stopped waiting after 0.1 seconds.\n" in result.err
     assert result.err.endswith(f"hint: evocall show {kept.id} tells later how it ended.\n")
     call.hung_up_at = steps.seconds
     shown = evocall("show", kept.id)
@@ -324,7 +322,7 @@ def test_a_terminal_shows_one_line_that_counts(build, evocall, terminal, steps, 
         result = evocall("dial", NUMBER, "--wait")
         assert terminal.shows("\x1b[?25h")
     assert (result.code, "\x1b" in result.out) == (0, False)
-    assert "answered, after 00:02" in result.out
+    assert "answered, lasted 00:02" in result.out
     shown = terminal.seen
     assert shown.index("ringing 00:0") < shown.index("connected 00:0")
     assert (shown.count("\n"), shown.count("\x1b[?25l")) == (shown.count("\r\n"), 1)
@@ -349,7 +347,7 @@ def test_a_terminal_that_can_do_nothing_gets_plain_lines(build, evocall, termina
     with os.fdopen(terminal.theirs, "w", encoding="utf-8") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
         assert evocall("dial", NUMBER, "--wait").code == 0
-        assert terminal.shows("evocall: ended\r\n")
+        assert terminal.shows("evocall: ended after 00:02\r\n")
     assert phases(terminal.seen.replace("\r", "")) == ["ringing", "connected", "ended"]
 
 
@@ -529,7 +527,7 @@ def test_130_interrupted_between_two_looks(build, journal, number):
     assert document["error"]["code"] == "interrupted"
     [call] = journal()
     assert err.splitlines() == [
-        "evocall: interrupted when the call was placed.",
+        "evocall: interrupted after the call was placed.",
         f"  number   {NUMBER}",
         f"hint: evocall show {call.id} tells what is known of it.",
     ]
@@ -556,7 +554,7 @@ def test_130_interrupted_while_the_service_is_asked(monkeypatch, journal, number
             out, err = process.communicate(timeout=20)
     document = json.loads(out)
     assert (process.returncode, document["outcome"], document["session_id"]) == (130, "placed", "s1")
-    assert err.startswith("evocall: interrupted when the call was placed.\n")
+    assert err.startswith("evocall: interrupted after the call was placed.\n")
     assert ([call.outcome for call in journal()], len(server.posts)) == (["placed"], 1)
 
 
@@ -571,4 +569,4 @@ def test_130_a_terminal_gets_its_cursor_back(build, terminal):
     os.close(terminal.theirs)
     assert terminal.shows("tells what is known of it.")
     shown = terminal.seen
-    assert shown.index("\x1b[?25l") < shown.index("\x1b[?25h") < shown.index("interrupted when the call was placed.")
+    assert shown.index("\x1b[?25l") < shown.index("\x1b[?25h") < shown.index("interrupted after the call was placed.")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -287,7 +288,7 @@ def test_a_bad_value_with_json_is_one_document(evocall):
 
 @pytest.mark.parametrize(
     ("age", "left"),
-    [("90d", ["02", "01"]), ("89d", ["02"]), ("52w", ["02", "01", "00"]), ("36h", ["02"]), ("0m", [])],
+    [("90d", ["02", "01"]), ("89d", ["02"]), ("52w", ["02", "01", "00"]), ("36h", ["02"]), ("1d", ["02"])],
 )
 def test_a_purge_keeps_what_is_younger_and_says_how_many_went(evocall, listed, called, age, left):
     called("+18145550100", ago=timedelta(days=91))
@@ -298,13 +299,38 @@ def test_a_purge_keeps_what_is_younger_and_says_how_many_went(evocall, listed, c
     assert left == listed()
 
 
-def test_a_purged_key_may_be_used_again(evocall, signed_in):
+def two_days_ago(home):
+    """Let all calls of the journal have been then."""
+    with sqlite3.connect(home / "evocall" / "journal.db") as journal:
+        journal.execute("UPDATE calls SET requested_at = requested_at - 2 * 86400000")
+    journal.close()
+
+
+def test_a_purged_key_may_be_used_again(evocall, home, signed_in):
     """That is what purge warns of."""
     for _ in range(2):
         evocall("dial", "+18145550100", "--once", "k")
-    evocall("history", "purge", "--older-than", "0m", "--quiet")
+    two_days_ago(home)
+    evocall("history", "purge", "--older-than", "1d", "--quiet")
     result = evocall("dial", "+18145550100", "--once", "k")
     assert (result.code, len(signed_in.dials())) == (0, 2)
+
+
+@pytest.mark.parametrize("age", ["0d", "23h", "90m"])
+def test_the_last_day_is_never_purged(evocall, signed_in, age):
+    """A call that may have rung would be dialled again, and caps would forget what they count."""
+    evocall("dial", "+18145550150", "--once", "k")
+    assert evocall("history", "purge", "--older-than", age).code == 2
+    assert evocall("dial", "+18145550150", "--once", "k").code == 9
+    assert len(signed_in.dials()) == 1
+
+
+def test_no_call_is_ever_named_like_one_that_was_purged(evocall, home, signed_in):
+    """Somebody may still have its name in a mail, and hang up another call."""
+    evocall("dial", "+18145550100")
+    two_days_ago(home)
+    evocall("history", "purge", "--older-than", "1d")
+    assert "evocall show 0002" in evocall("dial", "+18145550100").out
 
 
 def test_a_quiet_purge_says_nothing(evocall, called):

@@ -164,3 +164,16 @@ def test_an_unknown_subcommand_points_at_the_help(evocall):
     result = evocall("profile", "add")
     assert result.code == 2
     assert "evocall profile --help" in result.err
+
+
+def test_a_region_that_numbers_cannot_be_read_in_is_refused(evocall):
+    """It would keep every dial from being read."""
+    result = evocall("profile", "set", "region", "XX")
+    assert (result.code, "'XX' is not a region" in result.err) == (2, True)
+
+
+def test_the_environment_is_laid_over_what_is_shown(evocall, monkeypatch):
+    for name, value in (("FLOW", "alert"), ("CALLER_ID", "+18145550190"), ("REGION", "US")):
+        monkeypatch.setenv(f"EVOCALL_{name}", value)
+    shown = json.loads(evocall("profile", "show", "--json").out)
+    assert (shown["flow"], shown["caller_id"], shown["region"]) == ("alert", "+18145550190", "US")

@@ -347,7 +347,7 @@ def test_a_rehearsal_is_shown_from_its_own_journal(evocall, show):
     evocall("dial", NUMBER, "--sandbox")
     result = evocall("show", "0001", "--sandbox")
     assert (result.code, labels(result.out)[0]) == (0, "placed")
-    assert "the sandbox of a rehearsal is gone" in result.err
+    assert "the sandbox of a rehearsal ends with its command" in result.err
     assert show("0001", "--sandbox")[1]["session"] is None
     assert evocall("show", "0002", "--sandbox").code == 5
 

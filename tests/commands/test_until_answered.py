@@ -432,7 +432,7 @@ def test_130_interrupted_while_the_second_phone_rings(build, journal):
         out, err = process.communicate(timeout=20)
     document = json.loads(out)
     assert (process.returncode, document["number"], document["outcome"]) == (130, FIRST, "placed")
-    assert "evocall: interrupted when the call was placed." in err
+    assert "evocall: interrupted after the call was placed." in err
     assert [record.call.outcome for record in journal()] == ["placed", "placed"]
     assert (dialled(sandbox), sandbox.calls[1].hung_up_at) == ([BUSY, FIRST], None)
     assert tried(document) == [BUSY]
