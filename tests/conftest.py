@@ -47,6 +47,16 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "PAUSES", (0.0,))
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Signals as at a terminal, also when whoever runs the tests ignores them, as a shell does for `&`."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def config(home: Path) -> Callable[[str], Path]:
     """Writes the profile file."""
