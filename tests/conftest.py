@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,9 @@ import keyring.backend
 import pytest
 
 from evocall import cli, settling
+from evocall.model import Credential, Profile
 from evocall.sandbox import Sandbox
+from evocall.service import Service
 
 
 @dataclass(frozen=True)
@@ -162,3 +167,61 @@ def missing() -> Callable[[str], None]:
         pytest.skip(hint)
 
     return missing_part
+
+
+@pytest.fixture
+def change(home):
+    """Changes all calls of the journal, or those that a condition lets through."""
+
+    def run(assignment, *values, where="1"):
+        with closing(sqlite3.connect(home / "evocall" / "journal.db")) as connection, connection:
+            connection.execute(f"UPDATE calls SET {assignment} WHERE {where}", values)
+
+    return run
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Starts a server in the place of the one that is signed in to."""
+    with ExitStack() as stack:
+
+        def start(server):
+            stack.enter_context(server)
+            monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def service_at():
+    """The API at an address, signed in as the Manager of the sandbox."""
+    opened = []
+
+    def signed_in(base_url, username="manager@example.com"):
+        profile = Profile("test", base_url, username)
+        opened.append(Service(profile, Credential(username, "rings-nobody", "the test")))
+        return opened[-1]
+
+    yield signed_in
+    for service in opened:
+        service.close()
+
+
+@pytest.fixture
+def service(sandbox, service_at):
+    """The API of a sandbox."""
+    return service_at(sandbox.base_url)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name of this machine that does not say so, since evocall uses no proxy for localhost."""
+    found = socket.gethostname()
+    try:
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(found, None, socket.AF_INET)}
+    except OSError:
+        addresses = set()
+    if not any(str(address).startswith("127.") for address in addresses) or found == "localhost":
+        pytest.skip(f"the host name {found!r} does not resolve to a loopback address")
+    return found

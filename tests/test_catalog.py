@@ -9,31 +9,9 @@ import pytest
 
 from evocall import catalog
 from evocall.errors import Forbidden, NotFound, UsageError
-from evocall.model import Credential, Flow, Profile
+from evocall.model import Flow
 from evocall.sandbox import Account, Sandbox
-from evocall.service import Service
 from tests.faultserver import FaultServer, answering, http
-
-
-@pytest.fixture
-def service_at():
-    """The API at an address, signed in as the Manager of the sandbox."""
-    opened = []
-
-    def signed_in(base_url, username="manager@example.com"):
-        profile = Profile("test", base_url, username)
-        opened.append(Service(profile, Credential(username, "rings-nobody", "the test")))
-        return opened[-1]
-
-    yield signed_in
-    for service in opened:
-        service.close()
-
-
-@pytest.fixture
-def service(sandbox, service_at):
-    """The API of a sandbox."""
-    return service_at(sandbox.base_url)
 
 
 @pytest.fixture

@@ -8,36 +8,14 @@ import pytest
 
 from evocall import sessions
 from evocall.errors import Forbidden, NotFound, Unavailable
-from evocall.model import Credential, Phase, Profile
+from evocall.model import Phase
 from evocall.sandbox import Ending, Sandbox
-from evocall.service import Service
 from tests.faultserver import FaultServer, answering, http, silent
 
 NUMBER = "+18145550100"
 DAY = 86_400.0
 TODAY = datetime.now(UTC).date()
 AT = datetime(2026, 11, 23, 9, 0, 0, 123000, UTC)
-
-
-@pytest.fixture
-def service_at():
-    """The API at an address, signed in as the Manager of the sandbox."""
-    opened = []
-
-    def signed_in(base_url, username="manager@example.com"):
-        profile = Profile("test", base_url, username)
-        opened.append(Service(profile, Credential(username, "rings-nobody", "the test")))
-        return opened[-1]
-
-    yield signed_in
-    for service in opened:
-        service.close()
-
-
-@pytest.fixture
-def service(sandbox, service_at):
-    """The API of a sandbox."""
-    return service_at(sandbox.base_url)
 
 
 @pytest.fixture

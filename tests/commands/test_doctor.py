@@ -436,19 +436,6 @@ def test_a_bundle_of_no_use_is_a_configuration_error(evocall, authority, sign_in
 
 
 @pytest.fixture
-def name() -> str:
-    """A name of this machine that does not say so, since evocall uses no proxy for localhost."""
-    found = socket.gethostname()
-    try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(found, None, socket.AF_INET)}
-    except OSError:
-        addresses = set()
-    if not any(str(address).startswith("127.") for address in addresses) or found == "localhost":
-        pytest.skip(f"the host name {found!r} does not resolve to a loopback address")
-    return found
-
-
-@pytest.fixture
 def far(authority: trustme.CA, name: str, sign_in_to: Callable[[str], None]) -> Iterator[Sandbox]:
     """A trusted TLS sandbox under that name, and an environment that signs in to it."""
     with Sandbox(tls=serving(authority, name)) as sandbox:

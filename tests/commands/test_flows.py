@@ -5,7 +5,6 @@ import os
 import shlex
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from shutil import which
 
@@ -56,19 +55,6 @@ zpty -r inner seen '*OFFERED*'
 zpty -d inner
 """
 NAMES = ["alert", "duplicate", "duplicate", "oncall", "reminder", "survey", "welcome"]
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """Starts a server in the place of the one that is signed in to."""
-    with ExitStack() as stack:
-
-        def start(server):
-            stack.enter_context(server)
-            monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
-            return server
-
-        yield start
 
 
 @pytest.fixture

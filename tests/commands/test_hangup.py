@@ -1,9 +1,7 @@
 """`evocall hangup`: one DELETE, for the right call or for none."""
 
 import json
-import sqlite3
 import time
-from contextlib import ExitStack, closing
 
 import pytest
 
@@ -16,30 +14,6 @@ UNNAMED = "+18145550104"  # placed, and the answer names no session
 REFUSED = "+18145550140"
 DAY = 86_400.0
 KEYS = ["schema", "call", "session_id", "ended_before", "error"]
-
-
-@pytest.fixture
-def change(home):
-    """Changes all calls of the journal, or those that a condition lets through."""
-
-    def run(assignment, *values, where="1"):
-        with closing(sqlite3.connect(home / "evocall" / "journal.db")) as connection, connection:
-            connection.execute(f"UPDATE calls SET {assignment} WHERE {where}", values)
-
-    return run
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """Starts a server in the place of the one that is signed in to."""
-    with ExitStack() as stack:
-
-        def start(server):
-            stack.enter_context(server)
-            monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
-            return server
-
-        yield start
 
 
 def ended(sandbox):

@@ -1,7 +1,6 @@
 """`evocall numbers`, and what a rehearsal says of a caller ID that is not among them."""
 
 import json
-from contextlib import ExitStack
 
 import pytest
 
@@ -12,19 +11,6 @@ from tests.faultserver import FaultServer, answering, http
 NUMBER = "+18145550100"
 OWNED = ["+12025550192", "+18145550190", "+18145550191"]
 VIRTUAL = "+18145550199"
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """Starts a server in the place of the one that is signed in to."""
-    with ExitStack() as stack:
-
-        def start(server):
-            stack.enter_context(server)
-            monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
-            return server
-
-        yield start
 
 
 @pytest.fixture

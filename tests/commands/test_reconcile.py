@@ -1,9 +1,7 @@
 """`evocall reconcile`: calls whose outcome is unknown, settled later by asking the service."""
 
 import json
-import sqlite3
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,17 +16,6 @@ LOST = "+18145550161"  # the answer is lost, and no call was placed
 OTHER = "+18145550150"
 FLOW = "665f1c0000000000000000a1"
 DAY = 86_400.0
-
-
-@pytest.fixture
-def change(home):
-    """Changes all calls of the journal, or those that a condition lets through."""
-
-    def run(assignment, *values, where="1"):
-        with closing(sqlite3.connect(home / "evocall" / "journal.db")) as connection, connection:
-            connection.execute(f"UPDATE calls SET {assignment} WHERE {where}", values)
-
-    return run
 
 
 @pytest.fixture

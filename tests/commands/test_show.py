@@ -2,8 +2,6 @@
 
 import json
 import re
-import sqlite3
-from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 import pytest
@@ -18,30 +16,6 @@ UNNAMED = "+18145550104"  # placed, and the answer names no session
 REFUSED = "+18145550140"
 FLOW = "665f1c0000000000000000a1"
 DAY = 86_400.0
-
-
-@pytest.fixture
-def change(home):
-    """Changes all calls of the journal, or those that a condition lets through."""
-
-    def run(assignment, *values, where="1"):
-        with closing(sqlite3.connect(home / "evocall" / "journal.db")) as connection, connection:
-            connection.execute(f"UPDATE calls SET {assignment} WHERE {where}", values)
-
-    return run
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """Starts a server in the place of the one that is signed in to."""
-    with ExitStack() as stack:
-
-        def start(server):
-            stack.enter_context(server)
-            monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
-            return server
-
-        yield start
 
 
 @pytest.fixture
