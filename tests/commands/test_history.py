@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -299,18 +298,11 @@ def test_a_purge_keeps_what_is_younger_and_says_how_many_went(evocall, listed, c
     assert left == listed()
 
 
-def two_days_ago(home):
-    """Let all calls of the journal have been then."""
-    with sqlite3.connect(home / "evocall" / "journal.db") as journal:
-        journal.execute("UPDATE calls SET requested_at = requested_at - 2 * 86400000")
-    journal.close()
-
-
-def test_a_purged_key_may_be_used_again(evocall, home, signed_in):
+def test_a_purged_key_may_be_used_again(evocall, change, signed_in):
     """That is what purge warns of."""
     for _ in range(2):
         evocall("dial", "+18145550100", "--once", "k")
-    two_days_ago(home)
+    change("requested_at = requested_at - 2 * 86400000")
     evocall("history", "purge", "--older-than", "1d", "--quiet")
     result = evocall("dial", "+18145550100", "--once", "k")
     assert (result.code, len(signed_in.dials())) == (0, 2)
@@ -325,10 +317,10 @@ def test_the_last_day_is_never_purged(evocall, signed_in, age):
     assert len(signed_in.dials()) == 1
 
 
-def test_no_call_is_ever_named_like_one_that_was_purged(evocall, home, signed_in):
+def test_no_call_is_ever_named_like_one_that_was_purged(evocall, change, signed_in):
     """Somebody may still have its name in a mail, and hang up another call."""
     evocall("dial", "+18145550100")
-    two_days_ago(home)
+    change("requested_at = requested_at - 2 * 86400000")
     evocall("history", "purge", "--older-than", "1d")
     assert "evocall show 0002" in evocall("dial", "+18145550100").out
 
