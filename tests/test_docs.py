@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import evocall
 from evocall import __version__
 from evocall.errors import ExitCode
 
@@ -101,7 +102,7 @@ def test_the_readme_lists_every_environment_variable():
     documented = set(
         re.findall(r"`(EVOCALL_[A-Z_]+)`", README.partition("## Environment")[2].partition("## Sandbox")[0])
     )
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "evocall").rglob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(evocall.__file__).parent.rglob("*.py"))
     assert set(re.findall(r"\bEVOCALL_[A-Z_]+", source)) - {"_EVOCALL_COMPLETE"} == documented
 
 

@@ -18,6 +18,7 @@ import pytest
 import trustme
 from typer.main import get_command
 
+import evocall
 from evocall import cli, service
 from evocall.model import Credential, DialRequest, Profile
 from evocall.sandbox import Account, Sandbox
@@ -25,7 +26,7 @@ from evocall.service import Service
 from tests.faultserver import FaultServer, Visit, answering, http, silent
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "evocall"
+PACKAGE = Path(evocall.__file__).parent
 MIB = 1024 * 1024
 PASSWORD = "correct horse"
 DIAL = ("dial", "+18145550100", "--flow", "welcome")
