@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: what is known is said, recorded, and nothing else is printed."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -161,7 +162,10 @@ def wait_until_connecting(process: subprocess.Popen[str]) -> None:
     """Returns when a socket of that process has sent its first packet and has no answer to it."""
     directory = Path(f"/proc/{process.pid}")
     while process.poll() is None:
-        sockets = {str(file.readlink()) for file in (directory / "fd").iterdir() if file.is_symlink()}
+        sockets = set()
+        for file in (directory / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                sockets.add(str(file.readlink()))
         for line in (directory / "net/tcp").read_text(encoding="ascii").splitlines()[1:]:
             columns = line.split()
             if columns[3] == "02" and f"socket:[{columns[9]}]" in sockets:
