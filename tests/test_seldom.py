@@ -1,0 +1,113 @@
+"""What seldom happens to a user, and is answered with a sentence all the same."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from evocall import credentials
+
+DIAL = ("dial", "+18145550100", "--flow", "welcome")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((*DIAL, "--once", " "), "empty key"),
+        (("batch", "-", "--campaign", " ", "--yes"), "empty name"),
+        (("dial", "tel:+18145550100;isub=1", "--flow", "welcome"), ";isub="),
+        ((*DIAL, "--allow", "space"), "not a number class"),
+        ((*DIAL[:2], "--dry-run"), "No flow was named"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(evocall, arguments, words):
+    result = evocall(*arguments)
+    assert (result.code, words in result.err) == (2, True)
+
+
+def test_a_quiet_check_says_only_what_is_wrong(evocall):
+    result = evocall("check", "+18145550100", "+1814", "--quiet")
+    assert (result.code, result.out) == (2, "")
+    assert "+1814" in result.err
+    assert "+18145550100" not in result.err
+
+
+def test_a_password_command_that_does_not_end_is_ended(evocall, config, monkeypatch, sandbox):
+    monkeypatch.setattr(credentials, "COMMAND_PATIENCE", 0.1)
+    config(f'[profiles.default]\nbase_url = "{sandbox.base_url}"\nusername = "x"\npassword_command = "sleep 60"\n')
+    result = evocall(*DIAL)
+    assert (result.code, "still running" in result.err, sandbox.dials()) == (10, True, [])
+
+
+def test_a_profile_file_that_cannot_be_written_is_left_as_it_is(evocall, config, home):
+    """Here its directory is a file of somebody else."""
+    (home / "evocall").write_text("mine", encoding="utf-8")
+    result = evocall("profile", "set", "flow", "alert")
+    assert result.code == 10
+    assert (home / "evocall").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_file_of_results_without_a_place_is_refused(evocall, signed_in, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("number\n+18145550100\n", encoding="utf-8")
+    missing = tmp_path / "no" / "results.csv"
+    arguments = ("batch", str(rows), "--campaign", "c", "--pace", "100", "--yes", "--results", str(missing))
+    result = evocall(*arguments)
+    assert (result.code, str(missing.parent) in result.err) == (2, True)
+    assert signed_in.dials() == []
+
+
+def test_a_batch_without_standard_input_has_no_rows(home):
+    done = subprocess.run(
+        [sys.executable, "-m", "evocall", "batch", "-", "--campaign", "c", "--yes"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        preexec_fn=lambda: os.close(0),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, "Standard input is closed" in done.stderr) == (2, True)
+
+
+def test_a_reader_that_goes_away_is_no_failure(home):
+    """As `| head -1` does."""
+    command = f"{sys.executable} -m evocall --help | true"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_tab_knows_the_keys_of_a_profile(home):
+    words = "evocall profile set guard.max"
+    environment = {"COMP_WORDS": words, "COMP_CWORD": "3", "_EVOCALL_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-m", "evocall"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["guard.max_per_day", "guard.max_per_number_per_day"]
+
+
+def test_tab_offers_nothing_from_a_broken_profile_file(home, config):
+    config("profiles = 1\n")
+    environment = {"COMP_WORDS": "evocall dial --flow ", "COMP_CWORD": "3", "_EVOCALL_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-m", "evocall"],
+        env={"PATH": os.environ["PATH"], "EVOCALL_HOME": str(home / "evocall"), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("", "")
