@@ -1,12 +1,18 @@
 """What seldom happens to a user, and is answered with a sentence all the same."""
 
+import fcntl
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
-from evocall import credentials
+from evocall import EvoVoice, credentials
+from evocall.sandbox import Sandbox
 
 DIAL = ("dial", "+18145550100", "--flow", "welcome")
 
@@ -111,3 +117,58 @@ def test_tab_offers_nothing_from_a_broken_profile_file(home, config):
         timeout=60,
     )
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_a_port_that_is_taken_is_named(evocall, sandbox):
+    port = sandbox.base_url.rpartition(":")[2]
+    result = evocall("sandbox", "--port", port)
+    assert (result.code, f"Port {port}" in result.err, "--port 0" in result.err) == (2, True, True)
+
+
+def test_a_row_of_the_journal_that_cannot_be_read_is_said(evocall, signed_in, change):
+    evocall(*DIAL)
+    change("response = '{'")
+    result = evocall("history")
+    assert (result.code, "damaged row" in result.err) == (10, True)
+
+
+def test_a_campaign_whose_name_is_no_text_dials_nothing(evocall, signed_in, tmp_path):
+    """A shell passes on whatever bytes it is given."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("number\n+18145550100\n", encoding="utf-8")
+    evocall(*DIAL)
+    result = evocall("batch", str(rows), "--campaign", "\udcff", "--yes")
+    assert (result.code, "defect" in result.err, len(signed_in.dials())) == (10, False, 1)
+
+
+def test_a_session_that_runs_out_while_a_call_is_followed_is_begun_anew(evocall, config, monkeypatch):
+    """Where only cookies sign in, and the service forgets them."""
+    with Sandbox(basic=False, answer_after=0.1, talk_for=0.1) as server:
+        config('[profiles.default]\nsign_in = "cookies"\n')
+        for name, value in (("BASE_URL", server.base_url), ("USERNAME", "manager@example.com")):
+            monkeypatch.setenv(f"EVOCALL_{name}", value)
+        monkeypatch.setenv("EVOCALL_PASSWORD", server.manager.password)
+        with EvoVoice() as evo:
+            call = evo.place("+18145550100", flow="welcome")
+            server._sign_ins._sessions.clear()
+            assert evo.follow(call).ending.answered
+
+
+def test_a_narrow_terminal_gets_the_columns_that_matter(evocall, signed_in, home):
+    """Whole numbers and outcomes in 80 columns, a line for each call."""
+    for _ in range(2):
+        evocall(*DIAL)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    subprocess.run(
+        [sys.executable, "-m", "evocall", "history"],
+        env={"PATH": os.environ["PATH"], "EVOCALL_HOME": str(home / "evocall"), "TERM": "xterm"},
+        stdout=theirs,
+        check=True,
+        timeout=60,
+    )
+    os.close(theirs)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", os.read(ours, 8192).decode())
+    os.close(ours)
+    lines = shown.splitlines()
+    assert [len(lines), max(map(len, lines)) <= 80, shown.count("+18145550100")] == [3, True, 2]
