@@ -49,7 +49,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, calls and rows: about a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, calls and rows: half a minute")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="one section; may be given again")
     parser.add_argument("--httpie", metavar="PATH", help="HTTPie's http, or the Python in which it is installed")
     parser.add_argument(
