@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from evocall import answers, catalog, paths, phone, profiles
-from evocall.errors import AuthError, ConfigError, EvocallError, Forbidden, NotFound, Rejected, UsageError
+from evocall.errors import AuthError, ConfigError, EvocallError, NotFound, Rejected, UsageError
 from evocall.journal import Journal
 from evocall.model import BASIC, Credential, Profile
 from evocall.planning import Planner
@@ -152,12 +152,7 @@ class Diagnosis:
         roles = self._identity.roles
         if roles is None:
             return Status.WARNING, "the service does not tell our roles", "A dial needs Manager or SystemAdministrator."
-        if not self._identity.may_dial:
-            raise Forbidden(
-                f"{self._identity.username or self._login.username} is signed in, but has neither the role Manager "
-                "nor SystemAdministrator.",
-                hint=f"Roles: {', '.join(roles) or 'none'}. An administrator can grant one.",
-            )
+        self._identity.refuse_without_role(self._login.username)
         return Status.OK, f"{', '.join(roles)}: may dial", None
 
     def _flow(self) -> Finding:

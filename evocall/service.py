@@ -16,6 +16,7 @@ from evocall.address import refuse_plain_http
 from evocall.errors import (
     AuthError,
     EvocallError,
+    Forbidden,
     Interrupted,
     OutcomeUnknown,
     RateLimited,
@@ -46,6 +47,14 @@ class Identity:
     def may_dial(self) -> bool | None:
         """Whether a role allows NewOutgoingSession; None when the roles are not known."""
         return None if self.roles is None else bool(DIALLING_ROLES & set(self.roles))
+
+    def refuse_without_role(self, username: str) -> None:
+        """Raise Forbidden when it is known that no role allows it; `username` is for a service that tells no name."""
+        if self.may_dial is False:
+            raise Forbidden(
+                f"{self.username or username} is signed in, but has neither the role Manager nor SystemAdministrator.",
+                hint=f"Roles: {', '.join(self.roles or ()) or 'none'}. An administrator can grant one.",
+            )
 
 
 class Service:

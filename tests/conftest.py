@@ -1,5 +1,6 @@
 """The command line, a home of its own, a real sandbox, and a keyring in memory."""
 
+import json
 import os
 import signal
 import socket
@@ -226,3 +227,14 @@ def name() -> str:
     if not any(str(address).startswith("127.") for address in addresses) or found == "localhost":
         pytest.skip(f"the host name {found!r} does not resolve to a loopback address")
     return found
+
+
+@pytest.fixture
+def dial(evocall):
+    """Dials, and returns the exit code and the JSON document."""
+
+    def run(*arguments):
+        result = evocall("dial", *arguments, "--json")
+        return result.code, json.loads(result.out)
+
+    return run

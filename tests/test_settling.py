@@ -62,17 +62,6 @@ def served(started):
 
 
 @pytest.fixture
-def dial(evocall):
-    """Dials, and returns the exit code and the JSON document."""
-
-    def run(*arguments):
-        result = evocall("dial", *arguments, "--json")
-        return result.code, json.loads(result.out)
-
-    return run
-
-
-@pytest.fixture
 def change(path):
     """Changes all calls of the journal, or those that a condition lets through."""
 

@@ -84,7 +84,9 @@ def dial(
             _rehearse(screen, there, plans, terms_of, journal_file, verbose=verbose)
             return
         with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
-            if until_answered or once is None or not _is_used(plans[0], terms, journal_file):
+            if plans[0].flow.pending and (
+                until_answered or once is None or not _is_used(plans[0], terms, journal_file)
+            ):
                 plans = _with_flow_ids(plans, service, screen)
             username, patience = there.profile.username, wait_timeout or DEFAULT_WAIT
             now = _Dial(screen, username, service, journal, terms, witness, patience)

@@ -51,13 +51,13 @@ def reconcile(
     screen = Screen(as_json=json, quiet=quiet)
     found = []
     with Journal(paths.journal_file()) as journal, ExitStack() as open_:
-        services: dict[str, Service] = {}
+        services: dict[tuple[str | None, str | None], Service] = {}
         for record in _named(journal, calls) if calls else _unknown(journal, profile):
-            name = record.call.profile or ""
-            with target_of(record, name, profile) as there:
-                if name not in services:
-                    services[name] = open_.enter_context(there.service(verbose=verbose))
-            finding = settling.look(record, services[name], journal)
+            place = (record.call.profile, record.call.base_url)
+            if place not in services:
+                there = open_.enter_context(target_of(record, record.call.id or "", profile))
+                services[place] = open_.enter_context(there.service(verbose=verbose))
+            finding = settling.look(record, services[place], journal)
             placed = finding.verdict is settling.Verdict.PLACED
             found.append((settling.settle(record, finding, journal) if placed else record, finding))
     if json:

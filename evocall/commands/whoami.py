@@ -20,7 +20,6 @@ def whoami(
 
       evocall whoami --sandbox --json
     """
-    from evocall.errors import Forbidden
     from evocall.output import SCHEMA, Screen
     from evocall.target import target
 
@@ -30,11 +29,7 @@ def whoami(
         with there.service(verbose=verbose) as service:
             identity = service.whoami()
     username = identity.username or credential.username
-    if identity.may_dial is False:
-        raise Forbidden(
-            f"{username} is signed in, but has neither the role Manager nor SystemAdministrator.",
-            hint=f"Roles: {', '.join(identity.roles or ()) or 'none'}. An administrator can grant one.",
-        )
+    identity.refuse_without_role(credential.username)
     if json:
         screen.document(
             {

@@ -19,17 +19,6 @@ def path(home):
 
 
 @pytest.fixture
-def dial(evocall):
-    """Dials, and returns the exit code and the JSON document."""
-
-    def run(*arguments):
-        result = evocall("dial", *arguments, "--json")
-        return result.code, json.loads(result.out)
-
-    return run
-
-
-@pytest.fixture
 def verdict(dial):
     """Dials, and returns the exit code and the code of the error."""
 
