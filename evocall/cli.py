@@ -3,61 +3,34 @@
 import os
 import signal
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
 
 from evocall import __version__
-from evocall.commands import (
-    batch,
-    check,
-    completion,
-    dial,
-    doctor,
-    flows,
-    hangup,
-    history,
-    login,
-    logout,
-    numbers,
-    profile,
-    reconcile,
-    sandbox,
-    show,
-    whoami,
-)
 from evocall.errors import EvocallError, ExitCode, Interrupted, UsageError
 
-app = typer.Typer(
-    name="evocall",
-    help="Place outgoing phone calls through Evo Voice.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["--help", "-h"]},
+COMMANDS = (  # in the order of the help
+    "dial",
+    "batch",
+    "check",
+    "flows",
+    "numbers",
+    "show",
+    "reconcile",
+    "hangup",
+    "login",
+    "logout",
+    "whoami",
+    "doctor",
+    "sandbox",
+    "completion",
+    "profile",
+    "history",
 )
-for command in (
-    dial.dial,
-    batch.batch,
-    check.check,
-    flows.flows,
-    numbers.numbers,
-    show.show,
-    reconcile.reconcile,
-    hangup.hangup,
-    login.login,
-    logout.logout,
-    whoami.whoami,
-    doctor.doctor,
-    sandbox.sandbox,
-    completion.completion,
-):
-    app.command()(command)
-app.add_typer(profile.app)
-app.add_typer(history.app)
-
 CALLING = {"dial"}
 
 
@@ -67,13 +40,33 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit")
     ] = False,
 ) -> None:
     pass
+
+
+def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The app with these commands. Each costs its import and the building of its options, so one that runs is alone."""
+    app = typer.Typer(
+        name="evocall",
+        help="Place outgoing phone calls through Evo Voice.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_root)
+    for name in names:
+        module = import_module(f"evocall.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app)
+        else:
+            app.command()(getattr(module, name))
+    return app
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        code = app(arguments, prog_name="evocall", standalone_mode=False)
+        code = build(_command(arguments) or COMMANDS)(arguments, prog_name="evocall", standalone_mode=False)
     except typer.TyperException as error:
         if not error.format_message():  # the help has been shown already
             return ExitCode.USAGE
@@ -112,9 +105,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> list[str]:
-    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    names |= {group.typer_instance.info.name for group in app.registered_groups if group.typer_instance}
-    return [argument for argument in arguments[:1] if argument in names]
+    return [argument for argument in arguments[:1] if argument in COMMANDS]
 
 
 def _defect(error: Exception) -> EvocallError:

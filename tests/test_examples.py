@@ -25,8 +25,9 @@ default_profile = "default"
 
 def pages() -> Iterator[str]:
     """The docstring of each command, which is its help."""
-    groups = [group.typer_instance for group in cli.app.registered_groups]
-    for app in (cli.app, *groups):
+    every = cli.build()
+    groups = [group.typer_instance for group in every.registered_groups]
+    for app in (every, *groups):
         yield from (command.callback.__doc__ for command in app.registered_commands)
     yield from (group.registered_callback.callback.__doc__ for group in groups if group.registered_callback)
 
