@@ -1,6 +1,7 @@
 """How long one exchange may take, and who ends it: a deadline for the whole answer, or a signal."""
 
 import contextlib
+import math
 import select
 import signal
 import socket
@@ -52,13 +53,14 @@ class Watchman:
         self._flights: set[Flight] = set()
         self._lock = threading.Lock()
         self._bell: socket.socket | None = None
+        self._asleep_until = math.inf
 
     def watch(self, flight: Flight) -> None:
         """Cut the flight when its deadline has passed."""
         with self._lock:
             self._flights.add(flight)
             bell = self._bell = self._bell or self._start()
-            if len(self._flights) == 1:
+            if flight.deadline < self._asleep_until:
                 bell.send(b"\0")
 
     def forget(self, flight: Flight) -> None:
@@ -81,8 +83,8 @@ class Watchman:
     def _run(self, ear: socket.socket) -> None:
         while True:
             with self._lock:
-                earliest = min((flight.deadline for flight in self._flights), default=None)
-            wait = None if earliest is None else max(0.0, earliest - time.monotonic())
+                self._asleep_until = min((flight.deadline for flight in self._flights), default=math.inf)
+                wait = None if self._asleep_until == math.inf else max(0.0, self._asleep_until - time.monotonic())
             rung = select.select([ear], [], [], wait)[0]
             signalled = bool(rung) and any(ear.recv(4096))
             with self._lock:

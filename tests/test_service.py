@@ -3,6 +3,7 @@
 import base64
 import json
 import ssl
+import threading
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -176,6 +177,17 @@ def test_an_answer_that_is_late_means_unknown(answer_to, script):
     answer, server = answer_to(script, timeout=0.3)
     assert (answer.outcome, answer.resend, len(server.posts)) == (Outcome.UNKNOWN, False, 1)
     assert "in time" in str(answer.error) or "within 0.3 seconds" in str(answer.error)
+
+
+def test_a_short_timeout_ends_while_a_longer_one_runs():
+    """In a batch many answers are waited for at the same time, and asking after a call waits only for seconds."""
+    with FaultServer(silent) as slow, FaultServer(trickling(b"HTTP/1.1 200 OK\r\n\r\n", b"{" * 9999)) as server:
+        patient = threading.Thread(target=place_at, args=(slow.base_url,), kwargs={"timeout": 8.0})
+        patient.start()
+        assert slow.touched.wait(10)
+        answer = place_at(server.base_url, timeout=0.3)
+        assert (answer.outcome, patient.is_alive()) == (Outcome.UNKNOWN, True)
+    patient.join()
 
 
 def test_an_answer_that_trickles_over_tls_is_cut_too():
