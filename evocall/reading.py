@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby, pairwise
 
 from evocall import guard, rows
 from evocall.errors import EvocallError, NotFound, Refused, UsageError
@@ -42,22 +43,43 @@ class Order:
 
 
 class Identities:
-    """A set of rows by a hash of 64 bits each: eight bytes a row instead of a hundred."""
+    """A set of rows by a hash of 64 bits each: eight bytes a row instead of a hundred.
+
+    In parts by the first byte of the hash, since sorting takes five times the room of what is sorted.
+    """
 
     def __init__(self, hashes: Iterable[int] = ()) -> None:
-        self._sorted = array("Q", sorted(hashes))
+        self._parts = [array("Q") for _ in range(256)]
+        self._count = 0
+        for value in hashes:
+            self.add(value)
+        self.sort()
+
+    def add(self, value: int) -> None:
+        """One more row; `sort` comes after the last one."""
+        self._parts[value >> 56].append(value)
+        self._count += 1
+
+    def sort(self) -> None:
+        """Get ready for questions."""
+        for part in self._parts:
+            part[:] = array("Q", sorted(part))
 
     def __contains__(self, value: int) -> bool:
-        at = bisect_left(self._sorted, value)
-        return at < len(self._sorted) and self._sorted[at] == value
+        part = self._parts[value >> 56]
+        at = bisect_left(part, value)
+        return at < len(part) and part[at] == value
 
     def __len__(self) -> int:
-        return len(self._sorted)
+        return self._count
 
     def repeated(self) -> frozenset[int]:
         """Those that were given more than once."""
-        values = self._sorted
-        return frozenset(values[n] for n in range(1, len(values)) if values[n] == values[n - 1])
+        return frozenset(value for part in self._parts for value, after in pairwise(part) if value == after)
+
+    def different(self) -> int:
+        """How many there are, each counted once."""
+        return sum(sum(1 for _ in groupby(part)) for part in self._parts)
 
 
 def digest(identity: str) -> int:
@@ -102,10 +124,11 @@ class Reader:
         """Ask the journal anew which rows are done."""
         if self._journal is None:
             return
-        placed, unknown = array("Q"), array("Q")
+        self.placed, self.unknown = Identities(), Identities()
         for key, outcome in self._journal.campaign_keys(self.order.campaign.name):
-            (placed if outcome is Outcome.PLACED else unknown).append(digest(key))
-        self.placed, self.unknown = Identities(placed), Identities(unknown)
+            (self.placed if outcome is Outcome.PLACED else self.unknown).add(digest(key))
+        self.placed.sort()
+        self.unknown.sort()
 
     def done(self, identity: str) -> Outcome | None:
         """*Placed* or *unknown* for a row that must not be dialled, None for one that may."""
@@ -151,7 +174,7 @@ def identity_of(row: Row, plan: Plan) -> str:
 def check(reader: Reader, complain: Callable[[Row, EvocallError], None], now: datetime) -> Checked:
     """Read the whole table; `complain` hears of each bad row."""
     found = Checked()
-    hashes = array("Q")
+    identities = Identities()
     clear: dict[tuple[str, ...], bool] = {}
     for row in reader.table:
         found.rows += 1
@@ -170,16 +193,17 @@ def check(reader: Reader, complain: Callable[[Row, EvocallError], None], now: da
             found.placed_before += done is Outcome.PLACED
             found.unknown_before += done is Outcome.UNKNOWN
             continue
-        hashes.append(digest(identity))
+        identities.add(digest(identity))
         found.countries[plan.number.country or "none"] += 1
         if plan.hours is not None:
             zones = plan.number.zones
             if zones not in clear:
                 clear[zones] = not outside(plan, now)
             found.waiting += not clear[zones]
-    found.repeated = Identities(hashes).repeated()
-    found.to_dial = len(set(hashes)) if found.repeated else len(hashes)
-    found.duplicates = len(hashes) - found.to_dial
+    identities.sort()
+    found.repeated = identities.repeated()
+    found.to_dial = identities.different() if found.repeated else len(identities)
+    found.duplicates = len(identities) - found.to_dial
     return found
 
 
