@@ -6,10 +6,13 @@ Each raises with the rule's name, the callee's local time where it matters, and 
 import re
 from collections.abc import Collection, Container, Sequence
 from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING
 
 from evocall.errors import OutcomeUnknown, Refused, UsageError
 from evocall.model import SANDBOX, Call, Earlier, Guard, Hours, Number, NumberClass
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 HOLD_BACK = timedelta(minutes=10)
 HELD_BACK = "held_back"  # the code of the error about it
@@ -90,8 +93,10 @@ def refuse_hours(number: Number, hours: Hours | None, now: datetime) -> None:
     )
 
 
-def zones_of(number: Number, now: datetime) -> list[ZoneInfo]:
+def zones_of(number: Number, now: datetime) -> "list[ZoneInfo]":
     """The zones that the number may be in, from west to east, less those that this system has no data for."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     zones = []
     for name in number.zones:
         try:
@@ -101,7 +106,7 @@ def zones_of(number: Number, now: datetime) -> list[ZoneInfo]:
     return sorted(zones, key=lambda zone: now.astimezone(zone).utcoffset() or timedelta())
 
 
-def _inside(moment: datetime, zone: ZoneInfo, hours: Hours) -> bool:
+def _inside(moment: datetime, zone: "ZoneInfo", hours: Hours) -> bool:
     local = moment.astimezone(zone).time()
     if hours.end == MIDNIGHT:
         return local >= hours.begin
@@ -110,7 +115,7 @@ def _inside(moment: datetime, zone: ZoneInfo, hours: Hours) -> bool:
     return local >= hours.begin or local < hours.end
 
 
-def first_allowed(zones: Sequence[ZoneInfo], hours: Hours, now: datetime) -> datetime | None:
+def first_allowed(zones: "Sequence[ZoneInfo]", hours: Hours, now: datetime) -> datetime | None:
     """The first moment from now on that is inside the hours in all zones; None when there is none within a week."""
     moments = {now}
     for zone in zones:
@@ -127,7 +132,7 @@ def first_allowed(zones: Sequence[ZoneInfo], hours: Hours, now: datetime) -> dat
     return next(inside, None)
 
 
-def _first_moment(zones: Sequence[ZoneInfo], hours: Hours, now: datetime) -> str:
+def _first_moment(zones: "Sequence[ZoneInfo]", hours: Hours, now: datetime) -> str:
     moment = first_allowed(zones, hours, now)
     if moment is None:
         return "Its zones lie so far apart that there is no such moment; --between sets other hours."
@@ -148,9 +153,10 @@ def may_dial(
         raise _held_back(earlier.unknown, once)
     if not over_caps:
         _refuse_cap("max_per_day", guard.max_per_day, earlier.today, "This profile")
-        _refuse_cap(
-            "max_per_number_per_day", guard.max_per_number_per_day, earlier.today_to_number, number.international
-        )
+        if guard.max_per_number_per_day is not None:  # a number's form for people takes longer than all of this
+            _refuse_cap(
+                "max_per_number_per_day", guard.max_per_number_per_day, earlier.today_to_number, number.international
+            )
     return None
 
 

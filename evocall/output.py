@@ -12,7 +12,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from evocall.errors import EvocallError, ExitCode
 from evocall.model import SANDBOX, Call, Ending, Flow, Number, Outcome, Phase, Plan
@@ -240,6 +239,8 @@ def place_and_time(number: Number, now: datetime | None = None) -> str:
 
 def local_times(number: Number, now: datetime) -> list[datetime]:
     """The clock of each zone that the number may be in, as naive local times."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     times = []
     for name in number.zones:
         try:

@@ -2,12 +2,11 @@
 
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from evocall.errors import ConfigError, UsageError
@@ -18,8 +17,7 @@ DEFAULT = "default"
 SLOWEST, FASTEST = 0.0001, 1_000_000.0  # calls per second
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What a key may hold: a check, and how to say it in an error."""
 
     accepts: Callable[[Any], bool]
@@ -318,6 +316,8 @@ def _has_only_tables(profiles: Any) -> bool:
 
 def _write(path: Path, text: str) -> None:
     """Put the text in place whole or not at all, readable by its owner only. Raises ConfigError."""
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         target = path.resolve()
