@@ -3,9 +3,8 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from evocall.errors import FieldError
 from evocall.transport import Reply
@@ -13,8 +12,7 @@ from evocall.transport import Reply
 DEEPEST = 100  # levels of an answer's JSON
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """ServiceStack's ResponseStatus, or as much of it as there was."""
 
     code: str | None = None

@@ -22,9 +22,8 @@ Owners raise these; only `cli.main` turns them into text and an exit code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from evocall.model import Call
@@ -51,8 +50,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class FieldError:
+class FieldError(NamedTuple):
     """What the service said about one field of the request."""
 
     field: str

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from evocall.errors import JournalError, OutcomeUnknown
 from evocall.lease import Lease, is_alive
@@ -48,15 +48,13 @@ class Filter:
     limit: int | None = None
 
 
-@dataclass(frozen=True)
-class Reserved:
+class Reserved(NamedTuple):
     """A row that this process may dial for."""
 
     id: int
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What a call is once for: a key of `--once`, or a row of a campaign. Without `once` it is for nothing."""
 
     once: str | None = None

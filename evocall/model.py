@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from evocall.address import is_loopback
@@ -72,8 +72,7 @@ class Number:
     verified: bool = True
 
 
-@dataclass(frozen=True)
-class Hours:
+class Hours(NamedTuple):
     """A daily window at the callee's clock, from `begin` until before `end`; a window may cross midnight."""
 
     text: str
@@ -135,8 +134,7 @@ class Credential:
     source: str
 
 
-@dataclass(frozen=True)
-class Flow:
+class Flow(NamedTuple):
     """The flow that runs when the call is answered: what the service is sent, and the alias or name that meant it.
 
     While it is `pending`, `id` is a name that the service has yet to be asked about.
@@ -152,8 +150,7 @@ class Flow:
         return self.id if self.pending else f"id:{self.id}"
 
 
-@dataclass(frozen=True)
-class DialRequest:
+class DialRequest(NamedTuple):
     """The three fields of `NewOutgoingSession`; without a caller ID the service picks one."""
 
     flow_id: str
@@ -245,8 +242,7 @@ class Call:
     ending: Ending | None = None
 
 
-@dataclass(frozen=True)
-class Earlier:
+class Earlier(NamedTuple):
     """What the journal knows that decides about a new call.
 
     `placed` and `unknown` are calls with the same once-key, and `in_flight` says that another process is placing one;

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from evocall import guard
 from evocall.errors import EvocallError, Interrupted, JournalError, Refused
@@ -31,8 +31,7 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(NamedTuple):
     """The time that placing lives in; `monotonic` counts seconds and never jumps, `pause` precedes a new attempt."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from evocall import answers
@@ -24,8 +24,7 @@ MOVED = {301, 307, 308}
 FOUND = {302, 303}
 
 
-@dataclass(frozen=True)
-class Refusals:
+class Refusals(NamedTuple):
     """Words for whoever has this profile and this login."""
 
     profile: Profile

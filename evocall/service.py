@@ -7,9 +7,8 @@ ServiceStack's. What one POST to `/sessions/outgoing` came to is one of three th
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from evocall import __version__, answers
 from evocall.address import refuse_plain_http
@@ -35,8 +34,7 @@ HALF_A_SECOND = timedelta(seconds=0.5)  # the Date header knows no fractions
 DIALLING_ROLES = {"Manager", "SystemAdministrator"}
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Who the service says we are; `roles` is None when it does not tell."""
 
     username: str | None

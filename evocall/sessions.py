@@ -6,9 +6,8 @@ do not know, is None here, and nothing is concluded from it.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from evocall import listing
 from evocall.answers import as_list, as_text
@@ -40,16 +39,14 @@ TWILIO_STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A line of a session's log; aware UTC time, None when it could not be read."""
 
     at: datetime | None
     message: str
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """What is understood of a SessionInfo; `raw` is all of it. Times are aware UTC.
 
     `running` says that the service calls it not ended, whatever else it says. `id` is empty when it is not told.
@@ -72,8 +69,7 @@ class Session:
     raw: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class LiveCall:
+class LiveCall(NamedTuple):
     """What is understood of a CallInfo: a call that rings or talks at this moment."""
 
     sid: str | None

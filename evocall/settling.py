@@ -5,10 +5,9 @@ unknown. Where two calls could be meant, neither is guessed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from evocall import listing, placing, sessions
 from evocall.errors import AuthError, EvocallError, Forbidden, NotFound, OutcomeUnknown, UsageError
@@ -45,8 +44,7 @@ class Verdict(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """A verdict, and the sessions that could be meant: exactly one for a placed call."""
 
     verdict: Verdict

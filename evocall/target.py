@@ -4,8 +4,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evocall.errors import ConfigError, NotFound, UsageError
 from evocall.model import SANDBOX, Credential, Profile
@@ -20,8 +20,7 @@ LONGEST_NAME = 8  # letters of a local call ID; a session ID is longer
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A profile, and how to find its login when it is needed."""
 
     profile: Profile

@@ -12,8 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -32,8 +31,7 @@ LONGEST_IDLE = 3.0  # seconds; a server closes idle connections when it likes, a
 NO_CERTIFICATES = {"NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "PEM_LIB"}
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What came back. `flaw` says what is wrong with the body when it is not whole, None when it is."""
 
     status: int
