@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
-from evocall import catalog, paths, phone, placing, settling, watching
+from evocall import catalog, phone, places, placing, settling, watching
 from evocall.errors import UsageError
 from evocall.journal import Filter, Journal
 from evocall.model import Call, Number, Outcome, Record
@@ -36,7 +36,7 @@ class EvoVoice:
             self._username = there.profile.username
             self._planner = Planner(there.profile, region=region, between=between, allow=allow)
             self._service = opening.enter_context(there.service(own_process=False))
-            self._journal = opening.enter_context(Journal(paths.journal_file(sandbox=sandbox)))
+            self._journal = opening.enter_context(Journal(places.of(there.profile, sandbox=sandbox)))
             self._open = opening.pop_all()
 
     def __enter__(self) -> Self:

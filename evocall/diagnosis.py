@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from evocall import answers, catalog, paths, phone, profiles
+from evocall import answers, catalog, paths, phone, places, profiles
 from evocall.errors import AuthError, ConfigError, EvocallError, NotFound, Rejected, UsageError
 from evocall.journal import Journal
 from evocall.model import BASIC, Credential, Profile
@@ -79,7 +79,7 @@ class Diagnosis:
         """Each check as soon as it is done."""
         with self._to_close:
             yield self._check("config", self._config)
-            yield self._check("journal", self._journal)
+            yield self._check("journal", self._journal, "config")
             yield self._check("time_zones", _time_zones)
             yield self._check("credential", self._credential, "config")
             yield self._check("proxy", self._along(Way.proxy), "config")
@@ -125,9 +125,9 @@ class Diagnosis:
         return Status.OK, f"{found}; from the environment: {laid_over}" if laid_over else found, None
 
     def _journal(self) -> Finding:
-        with Journal(paths.journal_file(sandbox=self._sandbox)) as journal:
+        with Journal(places.of(self._planner.profile, sandbox=self._sandbox)) as journal:
             journal.try_out()
-        return Status.OK, f"{journal.path} can be written", None
+        return Status.OK, f"{journal.name} can be written", None
 
     def _credential(self) -> Finding:
         try:

@@ -108,6 +108,7 @@ class Profile:
     keyring_backend: str | None = None
     password_command: str | None = None
     password_file: str | None = None
+    journal: str | None = field(default=None, repr=False)
     guard: Guard = Guard()
     flows: Mapping[str, str] = field(default_factory=dict)
     contacts: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
-"""Calls per second: one pace for all evocall processes of a profile on this machine.
+"""Calls per second: one pace for all evocall processes of a profile that share a journal.
 
 The carrier behind the service starts about one call a second per account and silently queues the rest, so going faster
-means that phones ring late, perhaps at night. A small file holds the moment from which the next call may start.
+means that phones ring late, perhaps at night. The moment from which the next call may start is kept, here in a small
+file beside the journal.
 """
 
 import os
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from evocall.lease import locked
 
@@ -18,7 +20,27 @@ LONGEST_HOLD = 24 * 3600.0  # seconds
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-class Pace:
+class Pace(Protocol):
+    """A queue of start moments, shared by all who dial for an account. Its methods may raise JournalError."""
+
+    def take(self) -> float:
+        """The moment, on the monotonic clock, at which the next call may start; it is taken from all others."""
+        ...
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody start for that long: the service has asked for it."""
+        ...
+
+    def held(self) -> bool:
+        """Whether somebody has asked all to hold, and that time is not over; slots taken before are then void."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class FilePace:
     """A queue of start moments on the monotonic clock, `per_second` of them each second, shared through a file."""
 
     def __init__(self, path: Path, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,20 +52,20 @@ class Pace:
         self._threads = threading.Lock()
 
     def take(self) -> float:
-        """The moment, on the monotonic clock, at which the next call may start; it is taken from all others."""
+        """The next start moment."""
         with self._shared() as (now, free, held):
             start = max(now, free)
             self._write(start + self._interval, held)
         return start
 
     def hold(self, seconds: float) -> None:
-        """Let nobody start for that long: the service has asked for it."""
+        """Move all start moments behind that time."""
         with self._shared() as (now, free, held):
             until = now + min(seconds, LONGEST_HOLD)
             self._write(max(free, until), max(held, until))
 
     def held(self) -> bool:
-        """Whether somebody has asked all to hold, and that time is not over; slots taken before are then void."""
+        """Whether that time is not over."""
         with self._shared() as (now, _, held):
             return held > now
 

@@ -17,11 +17,6 @@ def journal_file(*, sandbox: bool = False) -> Path:
     return _directory(state=True) / ("sandbox.db" if sandbox else "journal.db")
 
 
-def pace_file(profile: str) -> Path:
-    """The file through which all processes of a profile share one pace, beside the journal."""
-    return journal_file().parent / "pace" / quote(profile, safe="")
-
-
 def names_file(profile: str) -> Path:
     """The names of flows that TAB offers for a profile, beside the journal."""
     return journal_file().parent / "names" / f"{quote(profile, safe='')}.json"

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from evocall import guard
+from evocall import guard, places
 from evocall.errors import EvocallError, Interrupted, JournalError, Refused
-from evocall.journal import Journal, Key, Reserved, call_id
+from evocall.journal import Journal, Key, Reserved
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
+from evocall.records import call_id
 
 ATTEMPTS = 3
 BACKOFF = (1.0, 2.0)  # seconds before the second and the third attempt, when the service names no time
@@ -114,12 +115,12 @@ def place(
     return call
 
 
-def rehearse(plan: Plan, path: Path, terms: Terms, clock: Clock = CLOCK) -> Call:
-    """What `place` would decide now, by the same rules, without sending anything or making a journal."""
+def rehearse(plan: Plan, place: Path | str, terms: Terms, clock: Clock = CLOCK) -> Call:
+    """What `place` would decide now, by the same rules, without sending anything or making a journal's file."""
     now = clock.now()
     earlier = Earlier()
-    if path.exists():
-        with Journal(path) as journal:
+    if places.exists(place):
+        with Journal(place) as journal:
             earlier = journal.earlier(plan, key=terms.key, now=now, hold_back=guard.HOLD_BACK)
     with _named(plan):
         found = _rule(plan, terms, now)(earlier)

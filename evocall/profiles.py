@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from evocall import places
 from evocall.errors import ConfigError, UsageError
 from evocall.guard import read_hours
 from evocall.model import Guard, Profile
@@ -52,6 +53,10 @@ def _address(value: object) -> bool:
         return False
 
 
+def _journal(value: object) -> bool:
+    return isinstance(value, str) and places.is_url(value) and not places.has_password(value)
+
+
 def _countries(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) and re.fullmatch("[A-Z]{2}", v) for v in value)
 
@@ -92,6 +97,7 @@ PROFILE_KEYS = {
     "keyring_backend": TEXT,
     "password_command": TEXT,
     "password_file": TEXT,
+    "journal": Kind(_journal, f"{places.WANTED}, without a password in it"),
     "guard": TABLE,
     "flows": Kind(_strings, "a table of names and flow IDs in quotes"),
     "contacts": Kind(_strings, "a table of names and numbers in quotes"),
@@ -102,6 +108,7 @@ ENVIRONMENT = {
     "flow": "EVOCALL_FLOW",
     "caller_id": "EVOCALL_CALLER_ID",
     "region": "EVOCALL_REGION",
+    "journal": "EVOCALL_JOURNAL",
 }
 
 
@@ -145,6 +152,10 @@ class Config:
         if not _address(laid_over.get("base_url", profile.base_url)):
             raise ConfigError(
                 f"EVOCALL_BASE_URL is {_shown(laid_over['base_url'])}, not {PROFILE_KEYS['base_url'].wanted}."
+            )
+        if "journal" in laid_over and not places.is_url(laid_over["journal"]):
+            raise ConfigError(
+                f"EVOCALL_JOURNAL is not {places.WANTED}.", hint="Write @ and / in a password as %40, %2F."
             )
         return replace(profile, **laid_over)
 

@@ -1,17 +1,79 @@
-"""Transactions on the journal's file, shared among threads: whoever comes while one is being written joins the next."""
+"""Transactions on a journal, shared among threads: whoever comes while one is being written joins the next."""
 
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from evocall import schema
 from evocall.errors import EvocallError, JournalError
 
+if TYPE_CHECKING:
+    from evocall.pacing import Pace
+
 Result = TypeVar("Result")
+
+
+class Cursor(Protocol):
+    """What a work speaks to, in SQL that every engine knows, with `?` for a value."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement changed."""
+        ...
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> object:
+        """Run one statement."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row that it found, None after the last one."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """The rows that it found."""
+        ...
+
+
+class Engine(Protocol):
+    """Where a journal is kept. Every method raises JournalError when it cannot be used.
+
+    `name` is how messages call it, and `holder` this process's sign of life, None before it takes one.
+    """
+
+    name: str
+
+    @property
+    def holder(self) -> str | None:
+        """The sign of life that this process has taken."""
+        ...
+
+    def transaction(self, work: Callable[[Cursor], object], *, long: bool = False) -> None:
+        """Do the work alone, from its first look to its last write, and return once it is on disk.
+
+        It is done again when the connection broke, and so must find out by itself what an earlier run has left. A
+        `long` one may keep others waiting.
+        """
+        ...
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """What a SELECT finds."""
+        ...
+
+    def show_life(self, cursor: Cursor) -> str:
+        """Take the sign of life, or renew it; its name."""
+        ...
+
+    def is_alive(self, cursor: Cursor, holder: str) -> bool:
+        """Whether the process that took that sign of life still runs, as far as one can know."""
+        ...
+
+    def pace(self, account: str, per_second: float) -> "Pace":
+        """The pace that all processes share which use this journal for the account."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the journal, and give the sign of life back."""
+        ...
 
 
 class Job(Generic[Result]):
@@ -20,21 +82,22 @@ class Job(Generic[Result]):
     `if_lost` is told when the work was done, but the transaction failed.
     """
 
-    def __init__(self, work: Callable[[sqlite3.Cursor], Result], if_lost: Callable[[], None] | None = None) -> None:
+    def __init__(self, work: Callable[[Cursor], Result], if_lost: Callable[[], None] | None = None) -> None:
         self._work = work
         self.if_lost = if_lost
         self._results: list[Result] = []
         self.error: EvocallError | None = None
         self.done = False
 
-    def run(self, cursor: sqlite3.Cursor) -> None:
+    def run(self, cursor: Cursor) -> None:
         """Do the work within a transaction that somebody has begun."""
+        self.error = None
         try:
-            self._results.append(self._work(cursor))
+            self._results = [self._work(cursor)]
         except EvocallError as error:
             self.error = error
         except UnicodeEncodeError as error:
-            self.error = _no_text(error)
+            self.error = no_text(error.object)
 
     def outcome(self) -> Result:
         """What the work returned, or raised."""
@@ -44,32 +107,18 @@ class Job(Generic[Result]):
 
 
 class Transactions:
-    """One connection, one writer at a time. Every method raises JournalError when the file cannot be used."""
+    """One writer at a time. Every method raises JournalError when the engine cannot be used."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._lock = threading.Lock()
         self._jobs: deque[Job[Any]] = deque()
-        with self.guarded():
-            self._connection = schema.opened(path)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
-
-    def later(self, work: Callable[[sqlite3.Cursor], Any], if_lost: Callable[[], None]) -> None:
+    def later(self, work: Callable[[Cursor], Any], if_lost: Callable[[], None]) -> None:
         """Do the work in the next transaction, whoever makes it."""
         self._jobs.append(Job(work, if_lost))
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """What a SELECT finds, one by one."""
-        with self.guarded():
-            try:
-                yield from self._connection.execute(statement, values)
-            except UnicodeEncodeError as error:
-                raise _no_text(error) from error
-
-    def together(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
+    def together(self, work: Callable[[Cursor], Result]) -> Result:
         """Do the work in one transaction, shared with whatever other threads are waiting: one fsync for all of them."""
         job = Job(work)
         self._jobs.append(job)
@@ -83,17 +132,13 @@ class Transactions:
         jobs: list[Job[Any]] = []
         while self._jobs:
             jobs.append(self._jobs.popleft())
+
+        def work(cursor: Cursor) -> None:
+            for job in jobs:
+                job.run(cursor)
+
         try:
-            with self.guarded():
-                cursor = self._connection.cursor()
-                cursor.execute("BEGIN IMMEDIATE")
-                try:
-                    for job in jobs:
-                        job.run(cursor)
-                    self._connection.commit()
-                except BaseException:
-                    self._connection.rollback()
-                    raise
+            self._engine.transaction(work)
         except BaseException as error:
             for job in jobs:
                 job.error = _of_its_own(error)
@@ -105,17 +150,10 @@ class Transactions:
             for job in jobs:
                 job.done = True
 
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Within the block, what SQLite and the disk have to complain of becomes a JournalError."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise schema.trouble(self.path, error) from error
 
-
-def _no_text(error: UnicodeEncodeError) -> JournalError:
-    return JournalError(f"The journal holds only text, and {error.object!r} is none.", code="no_text")
+def no_text(value: str) -> JournalError:
+    """The error for what a journal cannot hold."""
+    return JournalError(f"The journal holds only text, and {value!r} is none.", code="no_text")
 
 
 def _of_its_own(error: BaseException) -> JournalError:

@@ -20,6 +20,7 @@ from evocall import cli, settling
 from evocall.model import Credential, Profile
 from evocall.sandbox import Sandbox
 from evocall.service import Service
+from tests import postgresql
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,25 @@ def missing() -> Callable[[str], None]:
         pytest.skip(hint)
 
     return missing_part
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgresql.Server | None]:
+    """One PostgreSQL for all tests of this process, None where there is none."""
+    if postgresql.programs() is None:
+        yield None
+        return
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server, missing, monkeypatch) -> postgresql.Server:
+    """A running PostgreSQL, whose password is in the environment."""
+    if postgres_server is None:
+        missing("needs PostgreSQL (Debian: apt install postgresql)")
+    monkeypatch.setenv("PGPASSWORD", postgresql.PASSWORD)
+    return postgres_server
 
 
 @pytest.fixture

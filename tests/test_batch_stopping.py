@@ -19,7 +19,7 @@ import pytest
 
 from evocall import paths
 from evocall.journal import Filter, Journal
-from evocall.pacing import MARGIN, Pace
+from evocall.pacing import MARGIN, FilePace
 from tests import processes
 from tests.faultserver import FaultServer, Visit, http
 
@@ -239,7 +239,7 @@ def test_a_campaign_killed_ten_times_rings_every_number_once(table, signed_in, o
 def test_processes_of_one_profile_keep_one_pace(table, signed_in):
     """Four campaigns at once are no faster than one, since the carrier counts for the account."""
     per_second, each = 20, 12
-    pace = Pace(paths.pace_file("default"), per_second)
+    pace = FilePace(paths.journal_file().parent / "pace" / "default", per_second)
     pace.hold(1.5)
     first = pace.take()
     pace.close()

@@ -14,7 +14,7 @@ from evocall.crew import Crew
 from evocall.errors import OutcomeUnknown, Refused, UsageError
 from evocall.journal import Filter, Journal
 from evocall.model import Answer, Campaign, Guard, Outcome, Profile
-from evocall.pacing import Pace
+from evocall.pacing import FilePace
 from evocall.planning import Planner
 from evocall.reading import Identities, Order, Reader, check, digest, identity_of
 
@@ -50,7 +50,7 @@ def reader(tmp_path, journal):
 @pytest.fixture
 def run(reader, journal, tmp_path):
     """Runs a campaign on a service that answers each number with these outcomes in turn, the last one for ever."""
-    pace = Pace(tmp_path / "pace" / "default", 1000)
+    pace = FilePace(tmp_path / "pace" / "default", 1000)
 
     answers, asked = {}, Counter()
 
@@ -183,7 +183,7 @@ def test_a_later_pass_of_a_run_leaves_alone_what_the_run_has_dialled(reader, jou
         def close(self):
             pass
 
-    read, pace = reader(A, retry_unknown=True), Pace(tmp_path / "pace" / "default", 1000)
+    read, pace = reader(A, retry_unknown=True), FilePace(tmp_path / "pace" / "default", 1000)
     one = Run(read, journal, pace, Service)
     for _ in range(2):
         one._pass()
@@ -218,7 +218,7 @@ def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path)
         def close(self):
             pass
 
-    pace = Pace(tmp_path / "pace" / "default", 1000)
+    pace = FilePace(tmp_path / "pace" / "default", 1000)
     tally = Run(reader(A, B, concurrency=1), journal, pace, Broken).run()
     pace.close()
     assert "internal" == tally.stopped.code
@@ -227,7 +227,7 @@ def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path)
 
 
 def test_a_run_that_is_stopped_before_it_begins_dials_nobody(reader, journal, tmp_path):
-    pace = Pace(tmp_path / "pace" / "default", 1000)
+    pace = FilePace(tmp_path / "pace" / "default", 1000)
     one = Run(reader(A, B), journal, pace, lambda: pytest.fail("nobody is needed"))
     one.stop.set()
     assert {} == dict(one.run().outcomes)
@@ -284,7 +284,7 @@ def through_the_hours(reader, journal, tmp_path):
             waits.append(seconds)
             time[0] += timedelta(seconds=seconds)
 
-        pace = Pace(tmp_path / "pace" / "default", 1000)
+        pace = FilePace(tmp_path / "pace" / "default", 1000)
         read = reader(*lines, between="08:00-21:00", concurrency=1, **terms)
         tally = Run(read, journal, pace, Service, tell=said.append, now=lambda: time[0], wait=wait).run()
         pace.close()

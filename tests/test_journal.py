@@ -24,7 +24,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from evocall import guard, placing
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected
-from evocall.journal import LONGEST_RESPONSE, Filter, Journal, Key, Reserved, call_id
+from evocall.journal import Filter, Journal, Key, Reserved
 from evocall.model import (
     Answer,
     Call,
@@ -40,6 +40,7 @@ from evocall.model import (
     Plan,
     Profile,
 )
+from evocall.records import LONGEST_RESPONSE, call_id
 from evocall.schema import MIGRATIONS
 
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
@@ -77,9 +78,10 @@ def reserve(
 
 def crash(journal: Journal) -> None:
     """End the journal as the end of its process would: nothing resolved, and the kernel drops the lock."""
-    journal._file._connection.close()
-    if journal._lease is not None:
-        os.close(journal._lease._file)
+    engine = journal._engine
+    engine._connection.close()
+    if engine._lease is not None:
+        os.close(engine._lease._file)
 
 
 def raw_states(path: Path) -> list[str]:
@@ -457,7 +459,7 @@ def test_a_journal_that_cannot_be_made_stops_every_call(evocall, signed_in, path
 
 def test_a_journal_that_cannot_be_written_stops_the_call_before_it_leaves(journal):
     """A row that is not on disk allows no request."""
-    journal._file._connection.execute("PRAGMA query_only = ON")
+    journal._engine._connection.execute("PRAGMA query_only = ON")
     service = Service(PLACED)
     with pytest.raises(JournalError):
         place(journal, service)
@@ -467,7 +469,7 @@ def test_a_journal_that_cannot_be_written_stops_the_call_before_it_leaves(journa
 def test_a_call_whose_outcome_cannot_be_recorded_is_reported_and_stays_unknown(path):
     """The phone rings, so the receipt says placed; the journal never says that it did not."""
     journal = Journal(path)
-    service = Service(PLACED, watch=lambda: journal._file._connection.execute("PRAGMA query_only = ON") and None)
+    service = Service(PLACED, watch=lambda: journal._engine._connection.execute("PRAGMA query_only = ON") and None)
     told: list[str] = []
     call = placing.place(plan_for(), service, journal, placing.Terms(), tell=told.append)
     crash(journal)
@@ -595,10 +597,10 @@ def in_one_transaction(journal: Journal, *works: Callable[[], object]) -> list[o
             results[n] = error
 
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
-    with journal._file._lock:
+    with journal._transactions._lock:
         for n, thread in enumerate(threads, 1):
             thread.start()
-            while len(journal._file._jobs) < n and thread.is_alive():
+            while len(journal._transactions._jobs) < n and thread.is_alive():
                 thread.join(0.001)
     for thread in threads:
         thread.join()
@@ -607,7 +609,7 @@ def in_one_transaction(journal: Journal, *works: Callable[[], object]) -> list[o
 
 def test_an_error_that_threads_share_is_about_the_call_of_each(journal):
     """When the disk fails, each row of a campaign is reported with its own number."""
-    journal._file._connection.execute("PRAGMA query_only = ON")
+    journal._engine._connection.execute("PRAGMA query_only = ON")
     numbers = [f"+1814555010{n}" for n in range(3)]
     works = [lambda number=number: place(journal, Service(), plan=plan_for(number=number)) for number in numbers]
     errors = in_one_transaction(journal, *works)

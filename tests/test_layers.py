@@ -18,7 +18,8 @@ OWNER = {
     "tomli_w": "toml_text",
     "rich": "output progress",
     "platformdirs": "paths",
-    "sqlite3": "journal schema transactions",
+    "sqlite3": "sqlite",
+    "psycopg": "postgres",
 }
 
 

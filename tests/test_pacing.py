@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evocall.pacing import Pace
+from evocall.pacing import FilePace
 
 PACES = st.floats(0.2, 200)
 
@@ -37,7 +37,7 @@ def pace(path, clock):
     opened = []
 
     def make(per_second):
-        opened.append(Pace(path, per_second, clock))
+        opened.append(FilePace(path, per_second, clock))
         return opened[-1]
 
     yield make
@@ -68,7 +68,7 @@ any_paths = settings(max_examples=150, deadline=None, suppress_health_check=[Hea
 def test_no_second_has_more_calls_than_the_pace(tmp_path_factory, per_second, delays):
     """Whatever holds the calls up in between."""
     clock = Clock()
-    pace = Pace(tmp_path_factory.mktemp("pace") / "any", per_second, clock)
+    pace = FilePace(tmp_path_factory.mktemp("pace") / "any", per_second, clock)
     assert most_in_a_second(starts(pace, clock, delays)) <= ceil(per_second)
     pace.close()
 
@@ -131,7 +131,7 @@ def test_a_process_that_comes_later_joins_the_queue(pace, clock):
 
 
 def test_each_profile_has_its_own_pace(tmp_path, clock):
-    paces = [Pace(tmp_path / name, 1, clock) for name in ("a", "b")]
+    paces = [FilePace(tmp_path / name, 1, clock) for name in ("a", "b")]
     assert [clock.now] * 2 == [pace.take() for pace in paces]
     for pace in paces:
         pace.close()

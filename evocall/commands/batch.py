@@ -78,7 +78,7 @@ def batch(
     from contextlib import ExitStack, closing
     from pathlib import Path
 
-    from evocall import paths, rows
+    from evocall import places, rows
     from evocall import results as result_file
     from evocall.journal import Journal
     from evocall.model import Campaign
@@ -129,11 +129,11 @@ def batch(
             max_failures=max_failures,
             wait_for_hours=not no_wait,
         )
-        journal_file = paths.journal_file(sandbox=sandbox)
-        if dry_run and not journal_file.exists():
+        place = places.of(there.profile, sandbox=sandbox)
+        if dry_run and not places.exists(place):
             _rehearse(screen, Reader(table, planner, order, None), there)
             return
-        with Journal(journal_file) as journal:
+        with Journal(place) as journal:
             if chosen is not None and chosen.pending:
                 order = _as_begun(journal, order, screen)
             _refuse_changed(journal, order)
@@ -263,7 +263,7 @@ def _dial(
 ) -> None:
     from datetime import UTC, datetime
 
-    from evocall import pacing, paths, reading, report, results, signals
+    from evocall import reading, report, results, signals
     from evocall.campaign import Run
     from evocall.service import Service
 
@@ -271,7 +271,7 @@ def _dial(
     began = datetime.now(UTC)
     journal.begin_campaign(reader.order.campaign, began)
     _refuse_changed(journal, reader.order)
-    pace = pacing.Pace(paths.pace_file(there.profile.name), reader.order.pace)
+    pace = journal.pace(there.profile.name, reader.order.pace)
     with screen.progress(checked.to_dial) as progress:
         run = Run(
             reader,

@@ -57,7 +57,7 @@ def check(
 
 def _verdict(planner: "Planner", typed: str) -> "Verdict":
     """What dial would say to the number now; a refused number is still shown as it was understood."""
-    from evocall import guard, paths, phone, placing
+    from evocall import guard, phone, places, placing
     from evocall.model import Flow, Plan
 
     try:
@@ -67,10 +67,11 @@ def _verdict(planner: "Planner", typed: str) -> "Verdict":
     try:
         planner.callee(typed)
         guard.refuse_hours(number, planner.hours, datetime.now(UTC))
-        if paths.journal_file().exists():
+        place = places.of(planner.profile)
+        if places.exists(place):
             flow = planner.flow(None) if planner.profile.flow else Flow("", pending=True)
             plan = Plan(number, flow, None, planner.profile, planner.hours)
-            placing.rehearse(plan, paths.journal_file(), placing.Terms())
+            placing.rehearse(plan, place, placing.Terms())
     except (Refused, OutcomeUnknown) as error:
         return typed, number, error
     return typed, number, None

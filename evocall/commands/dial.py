@@ -61,7 +61,7 @@ def dial(
 
       evocall dial '(814) 555-0100' --region US --flow alert --dry-run
     """
-    from evocall import paths, placing, signals
+    from evocall import places, placing, signals
     from evocall.journal import Journal
     from evocall.output import Screen
     from evocall.planning import Planner
@@ -78,15 +78,13 @@ def dial(
         plans = [planner.plan(number, flow=flow, caller_id=caller_id) for number in numbers]
         _refuse_repetition(plans)
         terms = placing.Terms(once, again=again, username=there.profile.username)
-        journal_file = paths.journal_file(sandbox=sandbox)
+        place = places.of(there.profile, sandbox=sandbox)
         if dry_run:
             terms_of = partial(_terms_in_turn, terms) if until_answered else lambda _: terms
-            _rehearse(screen, there, plans, terms_of, journal_file, verbose=verbose)
+            _rehearse(screen, there, plans, terms_of, place, verbose=verbose)
             return
-        with there.service(verbose=verbose) as service, Journal(journal_file) as journal:
-            if plans[0].flow.pending and (
-                until_answered or once is None or not _is_used(plans[0], terms, journal_file)
-            ):
+        with there.service(verbose=verbose) as service, Journal(place) as journal:
+            if plans[0].flow.pending and (until_answered or once is None or not _is_used(plans[0], terms, place)):
                 plans = _with_flow_ids(plans, service, screen)
             username, patience = there.profile.username, wait_timeout or DEFAULT_WAIT
             now = _Dial(screen, username, service, journal, terms, witness, patience)
@@ -125,7 +123,7 @@ def _rehearse(
     there: "Target",
     plans: "list[Plan]",
     terms_of: "Callable[[Plan], Terms]",
-    journal_file: "Path",
+    place: "Path | str",
     *,
     verbose: bool,
 ) -> None:
@@ -137,7 +135,7 @@ def _rehearse(
         with there.service(verbose=True) as service:
             plans = _with_flow_ids(plans, service, screen)
             _report_foreign_caller(plans[0], service, screen)
-    calls = [placing.rehearse(plan, journal_file, terms_of(plan)) for plan in plans]
+    calls = [placing.rehearse(plan, place, terms_of(plan)) for plan in plans]
     for plan, call in zip(plans, calls, strict=True):
         screen.call(call, plan, there.profile.username)
         if plan.flow.pending and not screen.as_json:
@@ -159,13 +157,13 @@ def _report_foreign_caller(plan: "Plan", service: "Service", screen: "Screen") -
         )
 
 
-def _is_used(plan: "Plan", terms: "Terms", journal_file: "Path") -> bool:
+def _is_used(plan: "Plan", terms: "Terms", place: "Path | str") -> bool:
     """Whether the key stands for a call already, so that nobody need be asked what the flow's name means."""
     from evocall import placing
     from evocall.model import Outcome
 
     try:
-        return placing.rehearse(plan, journal_file, terms).outcome is Outcome.ALREADY_PLACED
+        return placing.rehearse(plan, place, terms).outcome is Outcome.ALREADY_PLACED
     except EvocallError:
         return False
 

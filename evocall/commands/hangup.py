@@ -21,14 +21,14 @@ def hangup(
 
       evocall hangup 6743a0b1c2d3e4f5a6b7c8d9 --json
     """
-    from evocall import paths, sessions
+    from evocall import places, sessions
     from evocall.journal import Journal
     from evocall.model import Phase
     from evocall.output import SCHEMA, Screen
     from evocall.target import session_of, target_of
 
     screen = Screen(as_json=json, quiet=quiet)
-    with Journal(paths.journal_file()) as journal:
+    with Journal(places.meant(profile)) as journal:
         record = journal.find(call)
         with target_of(record, call, profile) as there, there.service(verbose=verbose) as service:
             session = session_of(record, call, service, journal)

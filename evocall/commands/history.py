@@ -34,6 +34,18 @@ CSV_COLUMNS = (
     "error",
 )
 
+JournalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        envvar="EVOCALL_PROFILE",
+        help="Profile that names the journal",
+        autocompletion=options.profile_names,
+    ),
+]
+
 app = typer.Typer(name="history")
 
 
@@ -53,6 +65,7 @@ def history(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many")] = 50,
     region: options.RegionOption = None,
+    profile: JournalOption = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Show the rehearsals made with --sandbox instead")] = False,
     json: options.JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
@@ -67,7 +80,7 @@ def history(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from evocall import paths, phone
+    from evocall import phone, places
     from evocall.journal import Filter, Journal
     from evocall.output import Screen, call_document
 
@@ -78,7 +91,7 @@ def history(
         since=_moment(since) if since is not None else None,
         limit=limit,
     )
-    with Journal(paths.journal_file(sandbox=sandbox)) as journal:
+    with Journal(places.meant(profile, sandbox=sandbox)) as journal:
         records = list(journal.calls(wanted))
     screen = Screen(as_json=json)
     if json:
@@ -97,6 +110,7 @@ def purge(
         str,
         typer.Option("--older-than", metavar="AGE", help="Age of the calls to delete, such as 90d", show_default=False),
     ],
+    profile: JournalOption = None,
     quiet: options.QuietOption = False,
 ) -> None:
     """Delete old calls from the journal, for data retention; their once-keys may then be used again.
@@ -109,7 +123,7 @@ def purge(
 
       evocall history purge --older-than 52w --quiet
     """
-    from evocall import paths
+    from evocall import places
     from evocall.journal import Journal
     from evocall.output import Screen
 
@@ -118,7 +132,7 @@ def purge(
         raise UsageError(
             f"--older-than is at least 1d, not {older_than}: caps and hold-backs need the calls of the last 24 hours."
         )
-    with Journal(paths.journal_file()) as journal:
+    with Journal(places.meant(profile)) as journal:
         deleted = journal.purge(datetime.now(UTC) - age)
     Screen(quiet=quiet).note(f"{deleted} calls deleted.")
 

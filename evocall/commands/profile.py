@@ -148,7 +148,10 @@ def remove(name: NameArgument) -> None:
 
 
 def _settings(profile: "Profile") -> dict[str, Any]:
-    return {key: value for key, value in asdict(profile).items() if key != "directory"}
+    from evocall import places
+
+    journal = profile.journal and places.without_password(profile.journal)
+    return {key: value for key, value in asdict(profile).items() if key != "directory"} | {"journal": journal}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -43,14 +43,14 @@ def reconcile(
 
       evocall reconcile 0001 --json
     """
-    from evocall import paths, settling
+    from evocall import places, settling
     from evocall.journal import Journal
     from evocall.output import Screen
     from evocall.target import target_of
 
     screen = Screen(as_json=json, quiet=quiet)
     found = []
-    with Journal(paths.journal_file()) as journal, ExitStack() as open_:
+    with Journal(places.meant(profile)) as journal, ExitStack() as open_:
         services: dict[tuple[str | None, str | None], Service] = {}
         for record in _named(journal, calls) if calls else _unknown(journal, profile):
             place = (record.call.profile, record.call.base_url)

@@ -28,13 +28,13 @@ def show(
 
       evocall show 0001 --json
     """
-    from evocall import paths
+    from evocall import places
     from evocall.journal import Journal
     from evocall.output import Screen
     from evocall.target import session_of, target_of
 
     screen = Screen(as_json=json)
-    with Journal(paths.journal_file(sandbox=sandbox)) as journal:
+    with Journal(places.meant(profile, sandbox=sandbox)) as journal:
         record = journal.find(call)
         if record is not None and not json:
             screen.lines(_local(record))

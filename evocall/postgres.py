@@ -1,0 +1,333 @@
+"""The journal in PostgreSQL, for many hosts: one writer at a time in the whole database, by an advisory lock.
+
+A process ID says nothing on another host. A process therefore shows that it is alive by a lease, a row that it renews
+and that ends by the server's clock. A connection that breaks is made anew, within `PATIENCE`, and the work done again.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from evocall import pacing, schema
+from evocall.errors import JournalError
+from evocall.places import without_password
+from evocall.transactions import Cursor, no_text
+
+try:
+    import psycopg
+    from psycopg import conninfo
+except ImportError as missing:
+    raise JournalError(
+        f"A journal in PostgreSQL needs the package psycopg, which cannot be loaded: {missing}.",
+        hint="Install evocall with it: pip install 'evocall[postgres]'.",
+        code="no_psycopg",
+    ) from missing
+
+PATIENCE = 10.0  # seconds in which a transaction is done, or given up
+LONG = 3600.0  # seconds; millions of calls are not copied in ten
+PAUSE = 0.2  # seconds between two attempts to connect again
+LEASE, RENEWAL = 30_000, 10.0  # milliseconds that a lease lasts, seconds after which it is renewed
+SECOND = 1_000_000  # of a pace
+CONNECT = {"application_name": "evocall", "connect_timeout": "4", "tcp_user_timeout": "10000"}
+# A host that vanishes in the middle of a transaction must not keep the lock from the others, and a server that is told
+# not to wait for its disk must not forget a call.
+BEGIN = """
+    BEGIN;
+    SET LOCAL idle_in_transaction_session_timeout = '8s';
+    SET LOCAL lock_timeout = '8s';
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT pg_advisory_xact_lock(7310873265411)
+"""
+NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT"
+MICROSECONDS = f"(EXTRACT(EPOCH FROM clock_timestamp()) * {SECOND})::BIGINT"
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS leases (holder TEXT PRIMARY KEY, ends_at BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS paces (account TEXT PRIMARY KEY, free_at BIGINT NOT NULL, held_until BIGINT NOT NULL)",
+)
+HINTS = {
+    "password": "PGPASSWORD, ~/.pgpass or a service file can give the password.",
+    "does not exist": "createuser makes a user, createdb a database.",
+    "permission denied": "The journal's user must own its database, or may create tables in a schema of it.",
+    "read-only": "That server follows another one; ?target_session_attrs=read-write finds the one to write to.",
+    "lock timeout": "Another host keeps it locked; try again.",
+    "refused": "Is PostgreSQL running there, and does it listen?",
+    "timeout": "Is PostgreSQL running there, and may this host reach it?",
+    "resolve": "Is the name of its host right?",
+    "translate host name": "Is the name of its host right?",
+}
+
+
+class Database:
+    """The engine of one database; see `transactions.Engine`."""
+
+    def __init__(self, url: str) -> None:
+        self.name = without_password(url)
+        self.holder: str | None = None
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        with self._guarded():
+            self._options: dict[str, Any] = {**CONNECT, **conninfo.conninfo_to_dict(url)}
+            self._connection = self._connected(time.monotonic() + PATIENCE)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        """Give the lease back, as far as the server can be reached, and end the connection."""
+        self._closing.set()
+        with self._lock, suppress(psycopg.Error):
+            if self.holder is not None:
+                with self._cut_at(time.monotonic() + PATIENCE):
+                    self._connection.execute("DELETE FROM leases WHERE holder = %s", (self.holder,))
+            self._connection.close()
+
+    def transaction(self, work: Callable[[Cursor], object], *, long: bool = False) -> None:
+        """All of the work committed, or none of it as far as can be known."""
+
+        def alone() -> None:
+            self._connection.execute(BEGIN)
+            work(_Cursor(self._connection.cursor()))
+            self._connection.execute("COMMIT")
+
+        self._do(alone, LONG if long else PATIENCE)
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """What a SELECT finds, all of it at once."""
+        found: list[Any] = []
+
+        def select() -> None:
+            cursor = _Cursor(self._connection.cursor())
+            cursor.execute(statement, values)
+            found[:] = cursor.fetchall()
+
+        self._do(select)
+        yield from found
+
+    def show_life(self, cursor: Cursor) -> str:
+        """A lease in the database, renewed from now on until the end of this process."""
+        if self.holder is None:
+            cursor.execute(f"DELETE FROM leases WHERE ends_at < {NOW}")  # noqa: S608
+            self.holder = os.urandom(8).hex()
+            threading.Thread(target=self._keep_alive, daemon=True).start()
+        cursor.execute(
+            f"INSERT INTO leases (holder, ends_at) VALUES (?, {NOW} + ?) "  # noqa: S608
+            "ON CONFLICT (holder) DO UPDATE SET ends_at = EXCLUDED.ends_at",
+            (self.holder, LEASE),
+        )
+        return self.holder
+
+    def is_alive(self, cursor: Cursor, holder: str) -> bool:
+        """Whether that lease has not ended."""
+        cursor.execute(f"SELECT 1 FROM leases WHERE holder = ? AND ends_at >= {NOW}", (holder,))  # noqa: S608
+        return cursor.fetchone() is not None
+
+    def pace(self, account: str, per_second: float) -> "CommonPace":
+        """Through a row of the database."""
+        return CommonPace(self, account, per_second)
+
+    def describe(self) -> str:
+        """The server, for whoever looks for a fault."""
+        return f"PostgreSQL {self._connection.info.parameter_status('server_version')}"
+
+    def _keep_alive(self) -> None:
+        while not self._closing.wait(RENEWAL):
+            with self._lock, suppress(JournalError):
+                if not self._closing.is_set():
+                    self.transaction(self.show_life)
+
+    def _do(self, act: Callable[[], None], patience: float = PATIENCE) -> None:
+        """Do it, and once more over a new connection each time that one is lost, until the patience is at an end."""
+        deadline = time.monotonic() + patience
+        with self._lock, self._guarded():
+            while True:
+                try:
+                    self._attempt(act, deadline)
+                except psycopg.Error as error:
+                    if not self._is_lost(error):
+                        raise
+                    if time.monotonic() + PAUSE > deadline:
+                        raise psycopg.OperationalError(f"no answer within {patience:g} seconds ({error})") from error
+                    time.sleep(PAUSE)
+                else:
+                    return
+
+    def _attempt(self, act: Callable[[], None], deadline: float) -> None:
+        if self._connection.closed:
+            self._connection = self._connected(deadline)
+        with self._cut_at(deadline):
+            try:
+                act()
+            except BaseException:
+                if not self._connection.closed:
+                    with suppress(psycopg.Error):
+                        self._connection.execute("ROLLBACK")
+                raise
+
+    def _is_lost(self, error: psycopg.Error) -> bool:
+        """Whether the connection is gone, or the server is on its way down or up."""
+        gone = self._connection.closed or (error.sqlstate or "").startswith(("57P", "08"))
+        if gone:
+            self._connection.close()
+        return gone
+
+    def _connected(self, deadline: float) -> psycopg.Connection[Any]:
+        """A connection before the deadline, whatever names, networks and servers do meanwhile."""
+        found: list[psycopg.Connection[Any] | psycopg.Error] = []
+        late = threading.Event()
+
+        def connect() -> None:
+            try:
+                connection = psycopg.connect(
+                    **self._options, autocommit=True, prepare_threshold=None, client_encoding="utf8"
+                )
+            except psycopg.Error as error:
+                found.append(error)
+                return
+            found.append(connection)
+            if late.is_set():
+                connection.close()
+
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(max(0.0, deadline - time.monotonic()))
+        late.set()
+        if not found:
+            raise psycopg.OperationalError("connection timeout")
+        if isinstance(found[0], psycopg.Error):
+            raise found[0]
+        return found[0]
+
+    @contextmanager
+    def _cut_at(self, deadline: float) -> Iterator[None]:
+        """End the connection when the deadline passes within the block, so that nobody waits for ever."""
+        timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    def _prepare(self) -> None:
+        """See that the database can hold a journal, and make or bring up to date its tables."""
+        encoding = self._connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise JournalError(
+                f"The database of the journal {self.name} holds {encoding}, and a journal needs UTF8.",
+                hint="createdb --encoding=UTF8 --template=template0 makes another one.",
+            )
+        if self._version() != schema.VERSION:
+            self.transaction(self._migrate, long=True)
+
+    def _version(self) -> int:
+        """The version of the tables; 0 where there are none."""
+        try:
+            row = self._connection.execute("SELECT version FROM schema_version").fetchone()
+        except psycopg.errors.UndefinedTable:
+            return 0
+        return int(row[0]) if row else 0
+
+    def _migrate(self, cursor: Cursor) -> None:
+        cursor.execute("SELECT to_regclass('schema_version')")
+        version = self._version() if cursor.fetchone()[0] else 0
+        for statement in (*TABLES, *schema.steps_from(version, self.name)):
+            cursor.execute(statement)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Within the block, what PostgreSQL and libpq have to complain of becomes a JournalError."""
+        try:
+            yield
+        except psycopg.Error as error:
+            text = " ".join(str(error).split()).rstrip(".")
+            raise JournalError(
+                f"The journal {self.name} cannot be used: {text}. Without it nothing is dialled.",
+                hint=next((hint for mark, hint in HINTS.items() if mark in text), None),
+            ) from error
+
+
+class _Cursor:
+    """A cursor that takes `?` for a value, as SQLite does."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+        self.fetchone, self.fetchall = cursor.fetchone, cursor.fetchall
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement changed."""
+        return self._cursor.rowcount
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run one statement. Raises JournalError for a value that PostgreSQL cannot hold."""
+        for value in values:
+            if isinstance(value, str) and "\0" in value:
+                raise no_text(value)
+        self._cursor.execute(statement.replace("?", "%s").encode(), values or None)
+
+
+class CommonPace:
+    """A queue of start moments by the server's clock, `per_second` of them each second; see `pacing.Pace`."""
+
+    def __init__(self, database: Database, account: str, per_second: float) -> None:
+        self._database, self._account = database, account
+        self._interval = max(1, round(pacing.MARGIN / per_second * SECOND))
+
+    def take(self) -> float:
+        """The next start moment, turned into one of this host's monotonic clock."""
+        wait = 0
+
+        def work(cursor: Cursor) -> None:
+            nonlocal wait
+            now, free, held = self._read(cursor)
+            wait = max(0, free - now)
+            self._write(cursor, now + wait + self._interval, held)
+
+        self._database.transaction(work)
+        return time.monotonic() + wait / SECOND
+
+    def hold(self, seconds: float) -> None:
+        """Move all start moments behind that time."""
+
+        def work(cursor: Cursor) -> None:
+            now, free, held = self._read(cursor)
+            until = now + round(min(seconds, pacing.LONGEST_HOLD) * SECOND)
+            self._write(cursor, max(free, until), max(held, until))
+
+        self._database.transaction(work)
+
+    def held(self) -> bool:
+        """Whether that time is not over."""
+        select = f"SELECT 1 FROM paces WHERE account = ? AND held_until > {MICROSECONDS}"  # noqa: S608
+        return any(self._database.rows(select, (self._account,)))
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _read(self, cursor: Cursor) -> tuple[int, int, int]:
+        """Now, the next free moment, and the end of the hold."""
+        cursor.execute(
+            f"SELECT now, free_at, held_until FROM (SELECT {MICROSECONDS} AS now) clock "  # noqa: S608
+            "LEFT JOIN paces ON account = ?",
+            (self._account,),
+        )
+        now, free, held = cursor.fetchone()
+        latest = now + round(pacing.LONGEST_HOLD * SECOND)  # later ones are from before the clock was set right
+        return now, min(free or now, latest), min(held or 0, latest)
+
+    def _write(self, cursor: Cursor, free: int, held: int) -> None:
+        cursor.execute(
+            "INSERT INTO paces (account, free_at, held_until) VALUES (?, ?, ?) "
+            "ON CONFLICT (account) DO UPDATE SET free_at = EXCLUDED.free_at, held_until = EXCLUDED.held_until",
+            (self._account, free, held),
+        )

@@ -1,0 +1,131 @@
+"""A real PostgreSQL server for tests: on a free port, in a temporary directory, as a user without rights."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from tests.faultserver import free_port
+
+DEBIAN = Path("/usr/lib/postgresql")
+USER = "evocall"
+PASSWORD = "correct horse"
+SETTINGS = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 200
+shared_buffers = 16MB
+fsync = off
+"""
+
+
+def programs() -> Path | None:
+    """Where Debian keeps the server's programs, the newest version; None when there is no server."""
+    found = sorted(DEBIAN.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+class Server:
+    """One server; `stop` and `start` keep its data and its port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        directory.chmod(0o711)
+        secret = directory / "password"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        secret.chmod(0o644)
+        data = directory / "data"
+        data.mkdir(mode=0o700)
+        if _nobody() is not None:
+            shutil.chown(data, _nobody())
+        self._run("initdb", "-U", USER, "-E", "UTF8", "--locale=C", "-A", "scram-sha-256", "--pwfile", secret, data)
+        with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"{SETTINGS}port = {self.port}\n")
+
+    def start(self) -> None:
+        """Come back when it answers."""
+        self._run("pg_ctl", "start", "-w", "-s", "-D", self.directory / "data", "-l", self.directory / "data" / "log")
+
+    def stop(self, how: str = "fast") -> None:
+        """End it: `fast` cuts all connections, `immediate` is a crash."""
+        self._run("pg_ctl", "stop", "-w", "-s", "-m", how, "-D", self.directory / "data")
+
+    def freeze(self) -> None:
+        """Let nothing answer any more, though connections stay."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on."""
+        self._signal(signal.SIGCONT)
+
+    def database(self) -> str:
+        """The URL of a new, empty database, without the password."""
+        self._databases += 1
+        name = f"journal_{self._databases}"
+        with self.connected("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        return self.url(name)
+
+    def url(self, database: str) -> str:
+        """Of a database here."""
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    @contextmanager
+    def connected(self, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """A connection besides those of evocall."""
+        with psycopg.connect(self.url(database), password=PASSWORD, autocommit=True) as connection:
+            yield connection
+
+    def cut(self, url: str) -> int:
+        """End all connections to a database; how many there were."""
+        with self.connected("postgres") as connection:
+            cut = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (url.rpartition("/")[2],)
+            )
+            return cut.rowcount
+
+    def _signal(self, number: signal.Signals) -> None:
+        main = int((self.directory / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii").split()
+        for process in (main, *map(int, children)):
+            os.kill(process, number)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        where = programs()
+        assert where is not None
+        subprocess.run(
+            [str(where / program), *map(str, arguments)],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            user=_nobody(),
+        )
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="evocall-postgres-") as directory:
+        server = Server(Path(directory))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+
+
+def _nobody() -> str | None:
+    """PostgreSQL refuses to run as root."""
+    return pwd.getpwnam("nobody").pw_name if os.getuid() == 0 else None
