@@ -34,7 +34,10 @@ WAITING = "hours"
 
 @dataclass
 class Tally:
-    """What this run has done so far. `stopped` is why it ended before its end."""
+    """What this run has done so far. `stopped` is why it ended before its end.
+
+    A row that another process has dialled meanwhile is `already_placed`.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -71,28 +74,38 @@ class Run:
         self._repeated, self._username = repeated, username
         self._tell, self._changed = tell, changed
         self._crew = Crew(self._order.concurrency, make_service, self._dial, self._record)
-        self._begun: set[int] = set()  # only where hours may make a second pass
+        self._begun: set[int] = set()  # what another pass must leave alone, and the journal does not tell
+        self._elsewhere: set[int] = set()
         self._missed = False
+        self._ready = False
         self._lock = threading.Lock()
         self._left = float("inf") if self._order.limit is None else self._order.limit
 
     def run(self) -> Tally:
         """Dial until all rows are done, or something stops it. Returns what was done."""
         try:
-            while True:
-                earliest = self._pass()
-                self._crew.drain()
-                if self._missed:
-                    self._missed = False
-                    continue
-                if self.stop.is_set() or earliest is None or self._left <= 0 or not self._order.wait_for_hours:
-                    return self.tally
-                self._tell(f"{self.tally.waiting} rows wait for their hours, the first until {earliest:%H:%M} UTC.")
-                self._wait((earliest - self._now()).total_seconds())
-                self._reader.refresh()
+            self._passes()
+        except JournalError as error:
+            self._end(error)
+            self._crew.drain()
         finally:
             self._crew.close()
             self._record()
+            self._count_elsewhere()
+        return self.tally
+
+    def _passes(self) -> None:
+        while True:
+            earliest = self._pass()
+            self._crew.drain()
+            if self._missed:
+                self._missed = False
+            elif self.stop.is_set() or earliest is None or self._left <= 0 or not self._order.wait_for_hours:
+                return
+            else:
+                self._tell(f"{self.tally.waiting} rows wait for their hours, the first until {earliest:%H:%M} UTC.")
+                self._wait((earliest - self._now()).total_seconds())
+            self._reader.refresh()
 
     def _record(self) -> None:
         """Put on disk what is known of the calls so far."""
@@ -100,6 +113,14 @@ class Run:
             self._journal.flush()
         except JournalError as error:
             self._end(error)
+
+    def _count_elsewhere(self) -> None:
+        """The rows that other processes have dialled instead, as far as is known."""
+        for value in self._elsewhere:
+            if value in self._reader.placed:
+                self.tally.outcomes[Outcome.ALREADY_PLACED.value] += 1
+            elif value in self._reader.unknown:
+                self.tally.outcomes[Outcome.UNKNOWN.value] += 1
 
     def _pass(self) -> datetime | None:
         """Dial all rows that may be dialled now; the first moment at which one more may, None when none waits."""
@@ -121,9 +142,11 @@ class Run:
                 if zones not in openings and plan.hours is not None:
                     openings[zones] = guard.first_allowed(guard.zones_of(plan.number, now), plan.hours, now)
                 continue
-            if plan.hours is not None or self._order.retry_unknown:
-                self._begun.add(value)
-            self._begin(plan, identity)
+            if self._get_ready():
+                self._begin(plan, identity)
+        if self._ready:
+            self._ready = False
+            self._crew.give_back()
         return min(filter(None, openings.values()), default=None)
 
     def _open_rows(self) -> Iterator[tuple[Plan, str]]:
@@ -139,15 +162,30 @@ class Run:
             if self._reader.done(identity) is None:
                 yield plan, identity
 
-    def _begin(self, plan: Plan, identity: str) -> None:
-        """Wait for a free worker, then for the next slot of the pace, and let the worker go."""
-        while not self._crew.free(timeout=0.2):
+    def _get_ready(self) -> bool:
+        """Wait for a free worker, then for the next slot of the pace; False when the run was stopped meanwhile.
+
+        Which row the slot is for is seen only then: while it was waited for, other processes have begun more of them.
+        """
+        while not self._ready:
             if self.stop.is_set():
-                return
-        self._wait_for_slot()
-        if self.stop.is_set():
-            self._crew.give_back()
+                return False
+            if self._crew.free(timeout=0.2):
+                self._ready = True
+                self._wait_for_slot()
+        return not self.stop.is_set()
+
+    def _begin(self, plan: Plan, identity: str) -> None:
+        """Let the worker go, unless another process has begun the row: then another pass sees what became of it."""
+        value = digest(identity)
+        if self._reader.taken(identity):
+            self._elsewhere.add(value)
+            self._missed = True
             return
+        self._elsewhere.discard(value)
+        if plan.hours is not None or self._order.retry_unknown:
+            self._begun.add(value)
+        self._ready = False
         with self._lock:
             self._left -= 1
         self._crew.hand((plan, identity))
@@ -186,13 +224,13 @@ class Run:
             if error.code == WAITING:
                 self._too_late(identity)
             else:
-                self._failed(error)
+                self._failed(error, identity)
         except EvocallError as error:
-            self._failed(error)
+            self._failed(error, identity)
         except Exception as error:  # noqa: BLE001 - a worker must not die in silence
             defect = ConfigError(f"a defect in evocall: {type(error).__name__}: {error}", code="internal")
             defect.call = Call(Outcome.UNKNOWN)
-            self._failed(defect)
+            self._failed(defect, identity)
         else:
             self._succeeded(call)
 
@@ -209,8 +247,9 @@ class Run:
             self.tally.failures_in_a_row = 0
             self._changed(self.tally)
 
-    def _failed(self, error: EvocallError) -> None:
+    def _failed(self, error: EvocallError, identity: str) -> None:
         with self._lock:
+            self._begun.add(digest(identity))
             outcome = error.call.outcome if error.call else Outcome.NOT_PLACED
             self.tally.outcomes[outcome.value] += 1
             self.tally.errors[error.code] += 1

@@ -316,6 +316,22 @@ class Journal:
         for _, key, state in found:
             yield key, Outcome(state)
 
+    def newest(self) -> int:
+        """The number of the newest call; those that begin from now on have higher ones."""
+        return self._transactions.together(_newest)
+
+    def begun_elsewhere(self, campaign: str, after: int) -> Iterator[tuple[int, str, Outcome | None]]:
+        """The rows of a campaign that other processes have begun after the call of that number, oldest first.
+
+        Each with its call's number, its key, and its outcome, None while it is being placed.
+        """
+        found = self._engine.rows(
+            "SELECT id, once_key, state FROM calls WHERE campaign = ? AND id > ? AND holder <> ? ORDER BY id",
+            (campaign, after, self._engine.holder or ""),
+        )
+        for number, key, state in found:
+            yield number, key, None if state in {SENDING, WAITING} else Outcome(state)
+
     def campaign_call(self, profile: str, key: Key) -> Record | None:
         """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
         found = self._engine.rows(

@@ -142,12 +142,12 @@ class _Run:
 
     def reserved(self) -> Reserved | Call:
         """The row that allows one dial; waits while another process is placing the call for the same key."""
-        waiting = False
+        terms, waiting = self.terms, False
         while True:
             now = self.clock.now()
             found = self.journal.reserve(
                 self.plan,
-                _rule(self.plan, self.terms, now),
+                _rule(self.plan, terms, now),
                 key=self.terms.key,
                 username=self.terms.username,
                 now=now,
@@ -158,6 +158,7 @@ class _Run:
             if not waiting:
                 self.tell(f"another process is placing the call for the key {self.terms.once!r}; waiting for it.")
                 waiting = True
+                terms = replace(terms, again=False)  # it was said of an earlier call, and not of this one
             self.clock.sleep(POLL)
 
     def sent(self, reserved: Reserved) -> tuple[Answer, timedelta]:

@@ -107,7 +107,7 @@ class Database:
             found[:] = cursor.fetchall()
 
         self._do(select)
-        yield from found
+        return iter(found)
 
     def show_life(self, cursor: Cursor) -> str:
         """A lease in the database, renewed from now on until the end of this process."""

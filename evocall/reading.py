@@ -113,6 +113,9 @@ class Reader:
         self.table, self.planner, self.order = table, planner, order
         self.left_alone: frozenset[str] = frozenset()
         self._journal = journal
+        self._newest = 0
+        self._elsewhere: dict[int, Outcome | None] = {}
+        self._ever_elsewhere: set[int] = set()
         self._flows: dict[str, str] = {}
         planner.caller(order.campaign.caller_id)
         if "flow" not in (column.lower() for column in table.columns):
@@ -124,6 +127,8 @@ class Reader:
         """Ask the journal anew which rows are done."""
         if self._journal is None:
             return
+        self._newest = self._journal.newest()
+        self._elsewhere.clear()
         self.placed, self.unknown = Identities(), Identities()
         for key, outcome in self._journal.campaign_keys(self.order.campaign.name):
             (self.placed if outcome is Outcome.PLACED else self.unknown).add(digest(key))
@@ -135,8 +140,19 @@ class Reader:
         value = digest(identity)
         if value in self.placed:
             return Outcome.PLACED
-        dialled_again = self.order.retry_unknown and identity not in self.left_alone
+        left_alone = identity in self.left_alone or value in self._ever_elsewhere
+        dialled_again = self.order.retry_unknown and not left_alone
         return Outcome.UNKNOWN if value in self.unknown and not dialled_again else None
+
+    def taken(self, identity: str) -> bool:
+        """Whether another process has begun the row since the last `refresh`, and has not failed with it."""
+        value = digest(identity)
+        if self._journal is not None and value not in self._elsewhere:
+            for number, key, outcome in self._journal.begun_elsewhere(self.order.campaign.name, self._newest):
+                self._newest = number
+                self._elsewhere[digest(key)] = outcome
+                self._ever_elsewhere.add(digest(key))
+        return self._elsewhere.get(value, Outcome.NOT_PLACED) is not Outcome.NOT_PLACED
 
     def guess(self, row: Row) -> str:
         """The row's identity when its number is in E.164 already; for any other it stands for no row."""

@@ -82,7 +82,7 @@ def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> 
         "waiting": tally.waiting,
         "outcomes": {name: tally.outcomes[name] for name in OUTCOMES},
         "errors": dict(tally.errors),
-        "rate": round(sum(tally.outcomes.values()) / seconds, 3),
+        "rate": round((tally.outcomes.total() - tally.outcomes["already_placed"]) / seconds, 3),
         "error": None,
     }
 

@@ -7,6 +7,7 @@ alive by locks on files beside it, and share their pace through another one.
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ class File:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self.path = path
+        self._lock = threading.RLock()
         self._lease: Lease | None = None
         self._leases = path.parent / "running"
         with self._guarded():
@@ -68,7 +70,7 @@ class File:
 
     def transaction(self, work: Callable[[Cursor], object], *, long: bool = False) -> None:  # noqa: ARG002 - it never gives up
         """All of the work on disk, or none of it."""
-        with self._guarded():
+        with self._lock, self._guarded():
             cursor = self._connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
@@ -79,10 +81,10 @@ class File:
                 raise
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """What a SELECT finds, one by one."""
-        with self._guarded():
+        """What a SELECT finds."""
+        with self._lock, self._guarded():
             try:
-                yield from self._connection.execute(statement, values)
+                return iter(self._connection.execute(statement, values).fetchall())
             except UnicodeEncodeError as error:
                 raise no_text(error.object) from error
 
