@@ -9,7 +9,7 @@ from typing import Self
 from evocall import catalog, phone, places, placing, settling, watching
 from evocall.errors import UsageError
 from evocall.journal import Filter, Journal
-from evocall.model import Call, Number, Outcome, Record
+from evocall.model import Call, Number, Outcome
 from evocall.planning import Planner
 from evocall.target import target
 
@@ -76,7 +76,7 @@ class EvoVoice:
 
     def follow(self, call: Call, *, timeout: float = 600.0) -> Call:
         """The call with its `ending`, once it has ended. Raises StillRunning after `timeout` seconds."""
-        record = self._journal.find(call.id or "") or Record(call, self._username, None, None, 1, None)
+        record = watching.record_of(call, self._journal, self._username)
         followed = watching.Watch(record, self._service, self._journal).follow(timeout)
         return replace(followed.record.call, outcome=call.outcome, response=call.response)
 

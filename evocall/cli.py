@@ -30,6 +30,7 @@ COMMANDS = (  # in the order of the help
     "completion",
     "profile",
     "history",
+    "journal",
 )
 CALLING = {"dial"}
 

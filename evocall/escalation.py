@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from evocall.errors import (
     EvocallError,
     Forbidden,
+    JournalError,
     NotAnswered,
     NotFound,
     RateLimited,
@@ -49,10 +50,12 @@ class Turns:
         for plan in plans:
             try:
                 call = self._to_its_end(self.ring(plan), timeout)
-            except NEXT as error:
+            except (*NEXT, JournalError) as error:
                 last = error
                 self.tell(f"{plan.number.international}: {error}")
                 self.tried += [error.call] if error.call else []
+                if isinstance(error, JournalError):
+                    break  # nor could the next call be recorded
                 continue
             if _by_somebody(call.ending):
                 return call, plan

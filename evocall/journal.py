@@ -18,7 +18,6 @@ from evocall.errors import JournalError, OutcomeUnknown
 from evocall.model import Answer, Call, Campaign, Earlier, Ending, Outcome, Plan, Record
 from evocall.records import (
     COLUMNS,
-    MOST_CALLS,
     OPEN,
     SENDING,
     WAITING,
@@ -26,6 +25,7 @@ from evocall.records import (
     call_number,
     milliseconds,
     moment,
+    newest_first,
     of_answer,
     record,
     storable,
@@ -41,7 +41,6 @@ RESOLVE = (
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
 )
-PAGE = 10_000  # rows read at a time
 
 
 @dataclass(frozen=True)
@@ -72,20 +71,20 @@ class Key(NamedTuple):
 class Journal:
     """One journal, open for as long as the `with` block lasts. Every method raises JournalError when it fails.
 
-    `place` is a file, or the URL of a PostgreSQL database; `name` is how messages call it.
+    `place` is a file, or the URL of a PostgreSQL database; `name` is how messages call it, `engine` keeps its rows.
     """
 
     def __init__(self, place: Path | str) -> None:
-        self._engine = _engine(place)
-        self.name = self._engine.name
+        self.engine = _engine(place)
+        self.name = self.engine.name
         self._unrecorded: set[int] = set()
-        self._transactions = Transactions(self._engine)
+        self._transactions = Transactions(self.engine)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._engine.close()
+        self.engine.close()
 
     def reserve(
         self,
@@ -119,7 +118,7 @@ class Journal:
         return self._transactions.together(work)
 
     def _reserved(self, cursor: Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
-        holder = self._engine.show_life(cursor)
+        holder = self.engine.show_life(cursor)
         reserved = Reserved(_newest(cursor) + 1)
         request = plan.request
         cursor.execute(
@@ -145,7 +144,7 @@ class Journal:
         return reserved
 
     def _is_ours(self, cursor: Cursor, reserved: Reserved) -> bool:
-        cursor.execute("SELECT 1 FROM calls WHERE id = ? AND holder = ?", (reserved.id, self._engine.holder))
+        cursor.execute("SELECT 1 FROM calls WHERE id = ? AND holder = ?", (reserved.id, self.engine.holder))
         return cursor.fetchone() is not None
 
     def earlier(self, plan: Plan, *, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
@@ -194,18 +193,22 @@ class Journal:
         """Write, as for a call, what changes nothing."""
 
         def work(cursor: Cursor) -> None:
-            self._engine.show_life(cursor)
+            self.engine.show_life(cursor)
             cursor.execute("UPDATE schema_version SET version = version")
 
         self._transactions.together(work)
 
     def pace(self, account: str, per_second: float) -> "Pace":
         """The pace that all who use this journal share when they dial for the account, in calls per second."""
-        return self._engine.pace(account, per_second)
+        return self.engine.pace(account, per_second)
 
     def flush(self) -> None:
         """Put on disk what `resolve_soon` has left."""
         self._transactions.together(lambda _: None)
+
+    def bury(self) -> None:
+        """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
+        self._transactions.together(self._bury_the_dead)
 
     def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
         """The calls that the filter lets through, newest first."""
@@ -223,28 +226,16 @@ class Journal:
                 values.append(value)
         if wanted.outcome is Outcome.UNKNOWN:
             conditions.append("state NOT IN ('placed', 'not_placed')")
-        self._transactions.together(self._bury_the_dead)
-        yield from map(record, islice(self._newest_first(COLUMNS, conditions, values, wanted.limit), wanted.limit))
-
-    def _newest_first(
-        self, columns: str, conditions: Sequence[str], values: Sequence[Any], limit: int | None = None
-    ) -> Iterator[Any]:
-        """The rows, their ID in front, read some thousands at a time: millions take no more memory than those."""
-        where = " AND ".join((*conditions, "id < ?"))
-        page = min(PAGE, limit or PAGE)
-        select = f"SELECT {columns} FROM calls WHERE {where} ORDER BY id DESC LIMIT {page}"  # noqa: S608
-        below, found = MOST_CALLS, page
-        while found == page:
-            found = 0
-            for row in self._engine.rows(select, (*values, below)):
-                found, below = found + 1, row[0]
-                yield row
+        self.bury()
+        yield from map(
+            record, islice(newest_first(self.engine, COLUMNS, conditions, values, wanted.limit), wanted.limit)
+        )
 
     def find(self, name: str) -> Record | None:
         """The call with this short name, in any case, or with this session ID; None when there is none."""
-        self._transactions.together(self._bury_the_dead)
+        self.bury()
         for condition, value in (("id = ?", call_number(name)), ("session_id = ?", storable(name))):
-            for row in self._newest_first(COLUMNS, (condition,), (value,), 1):
+            for row in newest_first(self.engine, COLUMNS, (condition,), (value,), 1):
                 return record(row)
         return None
 
@@ -295,7 +286,7 @@ class Journal:
 
     def campaign(self, name: str) -> Campaign | None:
         """What the campaign of that name was begun as; None for one of which nothing was dialled yet."""
-        found = self._engine.rows(
+        found = self.engine.rows(
             "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ? "
             "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
             (name, name),
@@ -307,8 +298,9 @@ class Journal:
 
         Those that another process is placing are not among them: whoever reserves one waits for its outcome.
         """
-        self._transactions.together(self._bury_the_dead)
-        found = self._newest_first(
+        self.bury()
+        found = newest_first(
+            self.engine,
             "id, once_key, state",
             ("campaign = ?", "state IN (?, ?)"),
             (name, Outcome.PLACED.value, Outcome.UNKNOWN.value),
@@ -325,16 +317,16 @@ class Journal:
 
         Each with its call's number, its key, and its outcome, None while it is being placed.
         """
-        found = self._engine.rows(
+        found = self.engine.rows(
             "SELECT id, once_key, state FROM calls WHERE campaign = ? AND id > ? AND holder <> ? ORDER BY id",
-            (campaign, after, self._engine.holder or ""),
+            (campaign, after, self.engine.holder or ""),
         )
         for number, key, state in found:
             yield number, key, None if state in {SENDING, WAITING} else Outcome(state)
 
     def campaign_call(self, profile: str, key: Key) -> Record | None:
         """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
-        found = self._engine.rows(
+        found = self.engine.rows(
             f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
             "ORDER BY CASE state WHEN 'placed' THEN 0 WHEN 'not_placed' THEN 2 ELSE 1 END, id DESC LIMIT 1",
             (profile, key.once, key.campaign or ""),
@@ -366,14 +358,13 @@ class Journal:
         return self._transactions.together(work)
 
     def _bury_the_dead(self, cursor: Cursor) -> None:
-        """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
         for number in tuple(self._unrecorded):
             cursor.execute(
                 "UPDATE calls SET state = ? WHERE id = ? AND state = ?", (Outcome.UNKNOWN.value, number, SENDING)
             )
         cursor.execute(f"SELECT DISTINCT holder FROM calls WHERE state IN {OPEN}")  # noqa: S608
         for (holder,) in cursor.fetchall():
-            if holder != self._engine.holder and not self._engine.is_alive(cursor, holder):
+            if holder != self.engine.holder and not self.engine.is_alive(cursor, holder):
                 cursor.execute(
                     "UPDATE calls SET state = ?, error = ? WHERE state = ? AND holder = ?",
                     (Outcome.UNKNOWN.value, json.dumps(DIED.document()), SENDING, holder),

@@ -21,6 +21,7 @@ from evocall.records import call_id
 ATTEMPTS = 3
 BACKOFF = (1.0, 2.0)  # seconds before the second and the third attempt, when the service names no time
 PATIENCE = 60.0  # seconds; a service that asks for a longer wait is left to whoever called us
+NOT_RECORDED = "warning: the outcome could not be recorded, so the journal will show it as unknown."
 POLL = 0.2  # seconds between two looks at a call that another process is placing
 
 
@@ -171,34 +172,38 @@ class _Run:
             wait = _wait(answer, attempt, self.terms.patience)
             if wait is None:
                 return answer, duration
+            attempt += 1
             try:
                 self.journal.wait(reserved, answer)
                 self.tell(f"{answer.error} Trying again in {wait:g} s.")
                 self.clock.pause(wait)
                 guard.refuse_hours(self.plan.number, self.plan.hours, self.clock.now())
+                self.journal.resume(reserved, attempt, self.clock.now())
             except KeyboardInterrupt:
                 stopped = Interrupted("interrupted between two attempts: no call was placed.")
                 return replace(answer, error=stopped), duration
             except Refused as error:
                 return replace(answer, error=error), duration
-            attempt += 1
-            self.journal.resume(reserved, attempt, self.clock.now())
+            except JournalError as error:
+                self.tell(f"warning: it is not tried again, since that could not be recorded. {error}")
+                return answer, duration
 
     def resolved(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Call:
         """The call as recorded. When it cannot be recorded any more, the journal keeps it as unknown, and we say so."""
         if self.terms.hurry:
             self.journal.resolve_soon(reserved, answer, duration)
-            return self.call(answer)
+            return self.call(reserved, answer)
         try:
             return replace(self.journal.resolve(reserved, answer, duration).call, response=answer.response)
         except JournalError as error:
-            self.tell(f"warning: the outcome could not be recorded, so the journal will show it as unknown. {error}")
-        return self.call(answer)
+            self.tell(f"{NOT_RECORDED} {error}")
+        return self.call(reserved, answer)
 
-    def call(self, answer: Answer) -> Call:
+    def call(self, reserved: Reserved, answer: Answer) -> Call:
         """The call as the answer has it."""
         return replace(
             _call(self.plan, answer.outcome),
+            id=call_id(reserved.id),
             http_status=answer.status,
             session_id=answer.session_id,
             response=answer.response,

@@ -270,10 +270,24 @@ class _Cursor:
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Run one statement. Raises JournalError for a value that PostgreSQL cannot hold."""
-        for value in values:
-            if isinstance(value, str) and "\0" in value:
-                raise no_text(value)
-        self._cursor.execute(statement.replace("?", "%s").encode(), values or None)
+        _refuse_nul(values)
+        self._cursor.execute(_for_libpq(statement), values or None)
+
+    def executemany(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run it for each of these rows. Raises JournalError as `execute` does."""
+        for values in rows:
+            _refuse_nul(values)
+        self._cursor.executemany(_for_libpq(statement), rows)
+
+
+def _refuse_nul(values: Sequence[Any]) -> None:
+    for value in values:
+        if isinstance(value, str) and "\0" in value:
+            raise no_text(value)
+
+
+def _for_libpq(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
 
 
 class CommonPace:

@@ -1,12 +1,15 @@
 """A row of the journal as a record, and what of an answer goes into a row."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evocall.errors import JournalError
 from evocall.model import Answer, Call, Ending, Outcome, Phase, Record
+
+if TYPE_CHECKING:
+    from evocall.transactions import Engine
 
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
 SENDING, WAITING = "sending", "waiting"
@@ -18,6 +21,25 @@ COLUMNS = (
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O or U to misread
 LOOK_ALIKE = str.maketrans("ILO", "110")
 MOST_CALLS = 32**8  # far from any journal; a session ID is longer
+PAGE = 10_000  # rows read at a time
+
+
+def newest_first(
+    engine: "Engine", columns: str, conditions: Sequence[str] = (), values: Sequence[Any] = (), limit: int | None = None
+) -> Iterator[Any]:
+    """Rows of calls, their ID in front, read some thousands at a time: millions take no more memory than those.
+
+    The last page may have more of them than `limit` asks for.
+    """
+    where = " AND ".join((*conditions, "id < ?"))
+    page = min(PAGE, limit or PAGE)
+    select = f"SELECT {columns} FROM calls WHERE {where} ORDER BY id DESC LIMIT {page}"  # noqa: S608
+    below, found = MOST_CALLS, page
+    while found == page:
+        found = 0
+        for row in engine.rows(select, (*values, below)):
+            found, below = found + 1, row[0]
+            yield row
 
 
 def record(row: Sequence[Any]) -> Record:

@@ -5,16 +5,17 @@ unknown. Where two calls could be meant, neither is guessed.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from evocall import listing, placing, sessions
-from evocall.errors import AuthError, EvocallError, Forbidden, NotFound, OutcomeUnknown, UsageError
+from evocall.errors import AuthError, EvocallError, Forbidden, JournalError, NotFound, OutcomeUnknown, UsageError
 from evocall.guard import HELD_BACK
 from evocall.journal import Filter, Journal
 from evocall.model import SANDBOX, Call, Outcome, Plan, Record
-from evocall.placing import CLOCK, Clock, Terms, Witness
+from evocall.placing import CLOCK, NOT_RECORDED, Clock, Terms, Witness
 from evocall.sessions import ARCHIVED_AFTER, CALL_SID, Session, digits
 
 EARLIEST = timedelta(seconds=2)  # the Date header knows only whole seconds
@@ -65,23 +66,28 @@ def place(
 
     The same goes for an earlier call that holds up this one by its once-key.
     """
-
-    def attempt() -> Call:
-        return placing.place(plan, service, journal, terms, tell=tell, clock=clock, witness=witness)
-
     try:
-        return attempt()
+        return placing.place(plan, service, journal, terms, tell=tell, clock=clock, witness=witness)
     except OutcomeUnknown as error:
         earlier = error.code == HELD_BACK
-        record = journal.find(error.call.id) if error.call and error.call.id else None
-        if record is None or (earlier and terms.once is None):
+        record = None if earlier and terms.once is None else _recorded(error, journal, tell)
+        if record is None:
             raise
         tell("the outcome is not known; asking the service whether the call was placed.")
-        settled = settle_soon(record, service, journal, clock=clock)
+        settled = settle_soon(record, service, journal, tell=tell, clock=clock)
         if settled is None:
             error.hint = _what_to_do(record, terms)
             raise
-    return attempt() if earlier else settled.call
+        return replace(settled.call, outcome=Outcome.ALREADY_PLACED) if earlier else settled.call
+
+
+def _recorded(error: OutcomeUnknown, journal: Journal, tell: Callable[[str], None]) -> Record | None:
+    """The call of the error as the journal has it; None without it, since others may then be confused with it."""
+    try:
+        return journal.find(error.call.id) if error.call and error.call.id else None
+    except JournalError as trouble:
+        tell(f"warning: the service cannot be asked whether the call was placed. {trouble}")
+        return None
 
 
 def _what_to_do(record: Record, terms: Terms) -> str:
@@ -91,10 +97,13 @@ def _what_to_do(record: Record, terms: Terms) -> str:
     return again if rehearsal else f"evocall reconcile {record.call.id} asks again; {again}"
 
 
-def settle_soon(record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK) -> Record | None:
+def settle_soon(
+    record: Record, service: Service, journal: Journal, *, tell: Callable[[str], None], clock: Clock = CLOCK
+) -> Record | None:
     """Look for a call that was sent a moment ago, for a few seconds; None when it stays unknown.
 
-    What goes wrong in between proves nothing either, and is not reported.
+    What goes wrong in between proves nothing either, and is not reported. `tell` hears of a finding that could not be
+    written down.
     """
     for pause in (*PAUSES, None):
         try:
@@ -104,7 +113,11 @@ def settle_soon(record: Record, service: Service, journal: Journal, *, clock: Cl
         except EvocallError:
             finding = Finding(Verdict.NOT_FOUND)
         if finding.verdict is Verdict.PLACED:
-            return settle(record, finding, journal)
+            try:
+                return settle(record, finding, journal)
+            except JournalError as error:
+                tell(f"{NOT_RECORDED} {error}")
+                return replace(record, call=_found(record.call, finding))
         if finding.verdict is Verdict.AMBIGUOUS or pause is None:
             return None
         clock.sleep(pause)
@@ -113,10 +126,15 @@ def settle_soon(record: Record, service: Service, journal: Journal, *, clock: Cl
 
 def settle(record: Record, finding: Finding, journal: Journal) -> Record:
     """Write down that the call was found."""
+    found = _found(record.call, finding)
+    return journal.settle(found.id or "", found.session_id, found.settled or "")
+
+
+def _found(call: Call, finding: Finding) -> Call:
     session = finding.candidates[0]
     began = f"{session.began:%Y-%m-%d %H:%M:%S} UTC" if session.began else "an unknown time"
     how = f"the service shows a session to this number of {began}"
-    return journal.settle(record.call.id or "", session.id or None, how)
+    return replace(call, outcome=Outcome.PLACED, session_id=session.id or None, settled=how, error=None)
 
 
 def look(

@@ -27,7 +27,10 @@ def reported(what: Callable[[], Interrupted]) -> Iterator[None]:
 
 @contextmanager
 def stopping(stop: threading.Event) -> Iterator[threading.Event]:
-    """A first signal sets `stop`, a second raises KeyboardInterrupt. Yields an event that says whether one has come."""
+    """A first signal sets `stop`, a second raises KeyboardInterrupt. Yields an event that says whether one has come.
+
+    Neither ends an exchange that is under way.
+    """
     came = threading.Event()
 
     def first(_number: int, _frame: Any) -> None:
@@ -36,9 +39,11 @@ def stopping(stop: threading.Event) -> Iterator[threading.Event]:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
 
+    bell = signal.set_wakeup_fd(-1)  # whoever hears it would cut the exchanges that are to be finished
     before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield came
     finally:
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -25,6 +25,10 @@ class Cursor(Protocol):
         """Run one statement."""
         ...
 
+    def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> object:
+        """Run one statement for each of these rows of values."""
+        ...
+
     def fetchone(self) -> Any:
         """The next row that it found, None after the last one."""
         ...

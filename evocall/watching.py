@@ -6,6 +6,7 @@ enough, the list of live calls does.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from evocall.errors import (
     UsageError,
 )
 from evocall.journal import Journal
-from evocall.model import SANDBOX, Ending, Phase, Record
+from evocall.model import SANDBOX, Call, Ending, Phase, Record
 from evocall.placing import CLOCK, Clock
 from evocall.sessions import CALL_SID, LiveCall, Session, digits
 from evocall.settling import Service
@@ -202,6 +203,14 @@ class Watch:
             error.hint = f"evocall show {call.id or call.session_id} tells later how it ended."
         error.call = call
         return error
+
+
+def record_of(call: Call, journal: Journal, username: str | None) -> Record:
+    """A call that was just placed, as the journal has it, or as it is when the journal cannot tell."""
+    with suppress(JournalError):
+        if call.id is not None and (found := journal.find(call.id)) is not None:
+            return found
+    return Record(call, username, None, None, 1, None)
 
 
 def _answered(outcome: str | None) -> bool | None:

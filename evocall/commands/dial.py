@@ -255,20 +255,13 @@ class _Dial:
 
     def _followed(self, call: "Call", timeout: float) -> "Call":
         """The call with its ending, shown. Raises StillRunning when it has none yet."""
-        from evocall.model import Record
         from evocall.output import log_lines
-        from evocall.watching import Watch
+        from evocall.watching import Watch, record_of
 
-        record = self.journal.find(call.id) if call.id else None
+        record = record_of(call, self.journal, self.username)
         try:
             with self.screen.life() as life:
-                watch = Watch(
-                    record or Record(call, self.username, None, None, 1, None),
-                    self.service,
-                    self.journal,
-                    show=life.show,
-                    tell=life.note,
-                )
+                watch = Watch(record, self.service, self.journal, show=life.show, tell=life.note)
                 followed = watch.follow(timeout)
         except StillRunning as error:
             error.call = error.call and replace(error.call, outcome=call.outcome, response=call.response)
