@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import trustme
 
 from tests.faultserver import free_port
 
@@ -23,6 +24,7 @@ unix_socket_directories = ''
 max_connections = 200
 shared_buffers = 16MB
 fsync = off
+ssl = on
 """
 
 
@@ -48,9 +50,22 @@ class Server:
         data.mkdir(mode=0o700)
         if _nobody() is not None:
             shutil.chown(data, _nobody())
+        self.authority = directory / "ca.pem"
         self._run("initdb", "-U", USER, "-E", "UTF8", "--locale=C", "-A", "scram-sha-256", "--pwfile", secret, data)
         with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"{SETTINGS}port = {self.port}\n")
+        self._certify(data)
+
+    def _certify(self, data: Path) -> None:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.authority))
+        certificate = authority.issue_cert("db.example.com")
+        for name, part in (("key", certificate.private_key_pem), ("crt", certificate.cert_chain_pems[0])):
+            file = data / f"server.{name}"
+            part.write_to_path(str(file))
+            file.chmod(0o600)
+            if _nobody() is not None:
+                shutil.chown(file, _nobody())
 
     def start(self) -> None:
         """Come back when it answers."""
@@ -68,17 +83,27 @@ class Server:
         """Go on."""
         self._signal(signal.SIGCONT)
 
-    def database(self) -> str:
-        """The URL of a new, empty database, without the password."""
+    def database(self, name: str | None = None) -> str:
+        """The URL of a new, empty database, without the password; one of that name is emptied."""
         self._databases += 1
-        name = f"journal_{self._databases}"
+        name = name or f"journal_{self._databases}"
         with self.connected("postgres") as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
         return self.url(name)
 
     def url(self, database: str) -> str:
         """Of a database here."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def as_db_example_com(self) -> dict[str, str]:
+        """What lets a program take this server for db.example.com, and its authority for one that it knows."""
+        return {
+            "PGHOSTADDR": "127.0.0.1",
+            "PGPORT": str(self.port),
+            "PGPASSWORD": PASSWORD,
+            "PGSSLROOTCERT": str(self.authority),
+        }
 
     @contextmanager
     def connected(self, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:

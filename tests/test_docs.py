@@ -37,6 +37,7 @@ COMMANDS = {
     ("profile", "remove"),
     ("sandbox",),
     ("completion",),
+    ("journal", "copy"),
 }
 
 
@@ -59,7 +60,7 @@ def test_the_list_of_commands_here_is_complete():
     """So that the tests below look at each of them."""
     top = {command[0] for command in COMMANDS}
     assert listed(help_of()) == top
-    for group in ("history", "profile"):
+    for group in ("history", "profile", "journal"):
         assert {command[1] for command in COMMANDS if command[0] == group and len(command) > 1} == listed(
             help_of(group)
         )

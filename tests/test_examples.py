@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,11 +81,18 @@ def reader(home, config, tmp_path):
         placed = server.calls[0]
         server._calls._by_id[SESSION] = placed
         placed.id = SESSION
+        (home / ".local" / "state").mkdir(parents=True)
+        (home / ".local" / "state" / "evocall").symlink_to(home / "evocall")
+        shutil.copy(home / "evocall" / "journal.db", tmp_path)
         yield env
 
 
 @pytest.mark.parametrize("example", [example for example in EXAMPLES if example not in {*FOR_EVER, ASKS}])
-def test_an_example_of_the_help_works_as_it_stands(example, reader, tmp_path: Path):
+def test_an_example_of_the_help_works_as_it_stands(example, reader, tmp_path: Path, request):
+    if "postgresql:" in example:
+        server = request.getfixturevalue("postgres")
+        server.database("evocall")
+        reader |= server.as_db_example_com()
     done = subprocess.run(
         ["/bin/sh", "-c", example], env=reader, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
@@ -102,5 +110,5 @@ def test_a_sandbox_runs_until_it_is_interrupted(example, reader, tmp_path: Path)
 
 
 def test_every_command_has_examples():
-    """A glance at the list above: 21 commands, two each, some in common."""
+    """A glance at the list above: 22 commands, two each, some in common."""
     assert len(EXAMPLES) >= 40

@@ -30,7 +30,8 @@ class Keyring(keyring.backend.KeyringBackend):
     def set_password(self, service, username, password):
         self.file.write_text(json.dumps({f"{service} {username}": password}))
 """
-RUN_BY_OTHERS = {"crontab", "systemd"}  # tests/test_recipes.py
+RUN_BY_OTHERS = {"crontab", "systemd", "yaml"}  # tests/test_recipes.py
+NEEDS_DATABASE = {"hosts.md"}
 VARIABLE = [
     (r"\b[0-9a-f]{24}\b", "<id>"),
     (r"\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d", "<time>"),
@@ -99,8 +100,12 @@ def test_every_block_has_a_reader_here():
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in of("sh")}))
-def test_the_commands_of_a_page_do_what_they_say(page, reader, tmp_path):
+def test_the_commands_of_a_page_do_what_they_say(page, reader, tmp_path, request):
     """All in one directory, one after the other; a comment says which exit code is meant when it is not 0."""
+    if page in NEEDS_DATABASE:
+        server = request.getfixturevalue("postgres")
+        server.database("evocall")
+        reader |= server.as_db_example_com()
     for block in (block for block in of("sh") if block.page == page):
         if block.text.startswith("python3 -m venv"):
             continue  # the next test

@@ -1,5 +1,6 @@
-"""The recipes of docs/scripts.md, run word for word against a sandbox."""
+"""The recipes of docs/scripts.md and docs/hosts.md, run word for word against a sandbox."""
 
+import json
 import os
 import re
 import shutil
@@ -7,18 +8,23 @@ import subprocess
 import sys
 import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
+from evocall.errors import ExitCode
 from evocall.sandbox import Sandbox
+from tests import postgresql
 
-RECIPES = (Path(__file__).parents[1] / "docs" / "scripts.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def recipe(language: str, mark: str) -> str:
-    """The one block of that language with the mark in it."""
-    [block] = [text for text in re.findall(rf"```{language}\n(.*?)```", RECIPES, re.DOTALL) if mark in text]
+def recipe(language: str, mark: str, page: str = "scripts.md") -> str:
+    """The one block of that language on the page with the mark in it."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    [block] = [block for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if mark in block]
     return block
 
 
@@ -160,3 +166,49 @@ def test_the_loop_stops_when_the_outcome_is_unknown(tools, home, sandbox):
     done = run(command, tools, home, sandbox)
     assert "slept" not in done.stderr
     assert len(sandbox.dials()) == 1
+
+
+def test_the_crontab_of_two_hosts_rings_everybody_once(tools, sandbox, postgres, tmp_path):
+    """Both hosts run both lines, each at the same time as the other."""
+    postgres.database("evocall")
+    lines = recipe("crontab", "EVOCALL_JOURNAL", "hosts.md").splitlines()
+    [journal] = [line.partition("=")[2] for line in lines if line.startswith("EVOCALL_JOURNAL=")]
+    commands = [line.split(None, 5)[5].replace(r"\%", "%") for line in lines if line[0].isdigit()]
+    table = tmp_path / "patients.csv"
+    table.write_text("number\n+18145550101\n+18145550102\n+18145550103\n", encoding="utf-8")
+    environment = {"EVOCALL_JOURNAL": journal, **postgres.as_db_example_com()}
+
+    def on(host: str, command: str) -> subprocess.CompletedProcess[str]:
+        return run(command.replace("/srv/patients.csv", str(table)), tools, tmp_path / host, sandbox, **environment)
+
+    with ThreadPoolExecutor() as both:
+        for command in commands:
+            done = list(both.map(on, ("one", "other"), (command, command)))
+            assert [(0, ""), (0, "")] == [(result.returncode, result.stdout) for result in done], done
+    rung = sorted(json.loads(dial.body)["numberToDial"] for dial in sandbox.dials())
+    assert [f"+1814555010{n}" for n in range(4)] == rung
+
+
+def test_the_cron_job_of_kubernetes_rings_once_however_often_its_pod_is_started(tools, sandbox, postgres):
+    """Its container's command, with the environment that the manifest gives it, and a disk that keeps nothing."""
+    postgres.database("evocall")
+    job = yaml.safe_load(recipe("yaml", "kind: CronJob", "hosts.md"))["spec"]["jobTemplate"]["spec"]
+    [container] = job["template"]["spec"]["containers"]
+    assert container["command"] == ["/bin/sh", "-c"]
+    secrets = {"database": postgresql.PASSWORD, "password": sandbox.manager.password}
+    environment = {
+        entry["name"]: entry.get("value") or secrets[entry["valueFrom"]["secretKeyRef"]["key"]]
+        for entry in container["env"]
+    }
+    environment |= postgres.as_db_example_com() | {"EVOCALL_USERNAME": sandbox.manager.username}
+    environment["EVOCALL_HOME"] = "/proc/nonexistent"  # which not even root can make
+    [command] = container["args"]
+    outcomes = []
+    for _ in range(2):
+        done = run(command, tools, Path("/proc"), sandbox, **environment)
+        assert done.returncode == 0, done.stderr
+        outcomes.append(json.loads(done.stdout)["outcome"])
+    assert outcomes == ["placed", "already_placed"]
+    [rule] = job["podFailurePolicy"]["rules"]
+    worth_another_try = {ExitCode.RATE_LIMITED, ExitCode.UNAVAILABLE, ExitCode.CONFIG}
+    assert set(rule["onExitCodes"]["values"]) == worth_another_try

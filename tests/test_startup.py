@@ -15,6 +15,7 @@ HEAVY = [
     "keyring",
     "phonenumbers",
     "sqlite3",
+    "psycopg",
     "tomllib",
     "tomli_w",
     "platformdirs",
@@ -69,7 +70,7 @@ def test_a_dial_loads_no_keyring_no_tables_and_no_server(home, sandbox):
         EVOCALL_PASSWORD=sandbox.manager.password,
     )
     assert len(sandbox.calls) == 1
-    unneeded = ("keyring", "rich", "http.server", "evocall.sandbox", "evocall.catalog", "evocall.watching")
+    unneeded = ("keyring", "rich", "psycopg", "http.server", "evocall.sandbox", "evocall.catalog", "evocall.watching")
     assert [name for name in unneeded if name in loaded] == []
 
 

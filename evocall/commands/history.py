@@ -70,7 +70,7 @@ def history(
     json: options.JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
 ) -> None:
-    """Show the calls placed from this machine, newest first.
+    """Show the calls in the journal, newest first.
 
     Examples:
 

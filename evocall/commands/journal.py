@@ -11,11 +11,6 @@ from evocall.errors import UsageError
 app = typer.Typer(name="journal", help="Carry the journal over to another place.", no_args_is_help=True)
 
 
-@app.callback()
-def _journal() -> None:
-    pass
-
-
 @app.command()
 def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="A journal's file, or a database's URL")],
