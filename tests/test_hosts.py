@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trustme
 
 from evocall import placing
 from evocall.journal import Filter, Journal
@@ -391,3 +392,46 @@ def test_a_password_in_the_environment_appears_nowhere(hosts, sandbox, url):
     assert "evocall@127.0.0.1" in said
     assert secret not in said
     assert postgresql.PASSWORD not in said
+
+
+@pytest.mark.parametrize("way", ["pgpass", "service", "url"])
+def test_the_password_comes_as_to_every_libpq_program(hosts, sandbox, postgres, url, tmp_path, way):
+    """From ~/.pgpass, from a service file, or written into EVOCALL_JOURNAL."""
+    [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
+    del host.environment["PGPASSWORD"]
+    name = url.rpartition("/")[2]
+    if way == "pgpass":
+        (tmp_path / ".pgpass").write_text(f"127.0.0.1:*:{name}:evocall:{postgresql.PASSWORD}\n", encoding="utf-8")
+        (tmp_path / ".pgpass").chmod(0o600)
+        host.environment["HOME"] = str(tmp_path)
+    elif way == "service":
+        lines = ["[evocall]", "host=127.0.0.1", f"port={postgres.port}", f"dbname={name}", "user=evocall"]
+        lines.append(f"password={postgresql.PASSWORD}")
+        (tmp_path / "services").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        host.environment |= {
+            "PGSERVICEFILE": str(tmp_path / "services"),
+            "EVOCALL_JOURNAL": "postgresql:///?service=evocall",
+        }
+    else:
+        secret = postgresql.PASSWORD.replace(" ", "%20")
+        host.environment["EVOCALL_JOURNAL"] = url.replace("evocall@", f"evocall:{secret}@")
+    assert host.run("dial", "+18145550100")[0] == 0
+    with postgres.connected(name) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM calls").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("server", "authority", "code"),
+    [("db.example.com", True, 0), ("db.example.com", False, 10), ("127.0.0.1", True, 10)],
+)
+def test_tls_is_as_libpq_does_it(hosts, sandbox, postgres, url, tmp_path, server, authority, code):
+    """verify-full refuses a certificate of an unknown authority, and one for another name; nothing is dialled then."""
+    [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
+    host.environment |= postgres.as_db_example_com()
+    if not authority:
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+        host.environment["PGSSLROOTCERT"] = str(tmp_path / "other.pem")
+    name = url.rpartition("/")[2]
+    host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall@{server}/{name}?sslmode=verify-full"
+    assert host.run("dial", "+18145550100")[0] == code
+    assert len(sandbox.dials()) == (code == 0)

@@ -31,7 +31,7 @@ def dial(
     profile: options.ProfileOption = None,
     sandbox: options.SandboxOption = False,
     once: Annotated[
-        str | None, typer.Option("--once", metavar="KEY", help="At most one call for this key, ever, from this machine")
+        str | None, typer.Option("--once", metavar="KEY", help="At most one call for this key, ever")
     ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Dial although an earlier call may have rung, or a cap is reached")
