@@ -48,8 +48,8 @@ class Server:
         secret.chmod(0o644)
         data = directory / "data"
         data.mkdir(mode=0o700)
-        if _nobody() is not None:
-            shutil.chown(data, _nobody())
+        if unprivileged() is not None:
+            shutil.chown(data, unprivileged())
         self.authority = directory / "ca.pem"
         self._run("initdb", "-U", USER, "-E", "UTF8", "--locale=C", "-A", "scram-sha-256", "--pwfile", secret, data)
         with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
@@ -64,8 +64,8 @@ class Server:
             file = data / f"server.{name}"
             part.write_to_path(str(file))
             file.chmod(0o600)
-            if _nobody() is not None:
-                shutil.chown(file, _nobody())
+            if unprivileged() is not None:
+                shutil.chown(file, unprivileged())
 
     def start(self) -> None:
         """Come back when it answers."""
@@ -135,7 +135,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             cwd="/",
             env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-            user=_nobody(),
+            user=unprivileged(),
         )
 
 
@@ -151,6 +151,6 @@ def running() -> Iterator[Server]:
             server.stop("immediate")
 
 
-def _nobody() -> str | None:
+def unprivileged() -> str | None:
     """PostgreSQL refuses to run as root."""
     return pwd.getpwnam("nobody").pw_name if os.getuid() == 0 else None

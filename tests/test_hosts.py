@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -435,3 +438,50 @@ def test_tls_is_as_libpq_does_it(hosts, sandbox, postgres, url, tmp_path, server
     host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall@{server}/{name}?sslmode=verify-full"
     assert host.run("dial", "+18145550100")[0] == code
     assert len(sandbox.dials()) == (code == 0)
+
+
+@pytest.fixture
+def pgbouncer(postgres: postgresql.Server, missing, tmp_path_factory) -> Iterator[int]:
+    """The port of a real PgBouncer in front of the database that lends a connection for one transaction only."""
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+    if program is None:
+        missing("needs PgBouncer (Debian: apt install pgbouncer)")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="evocall-pgbouncer-") as directory:
+        Path(directory).chmod(0o711)
+        users = Path(directory) / "users.txt"
+        users.write_text(f'"{postgresql.USER}" "{postgresql.PASSWORD}"\n', encoding="utf-8")
+        settings = Path(directory) / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {users}\n"
+            "pool_mode = transaction\ndefault_pool_size = 2\n",
+            encoding="utf-8",
+        )
+        with subprocess.Popen([program, "--quiet", settings], user=postgresql.unprivileged()) as process:
+            while process.poll() is None and not _listens(port):
+                time.sleep(0.01)
+            yield port
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_behind_pgbouncer_one_key_is_one_call_too(hosts, sandbox, url, pgbouncer, tmp_path):
+    """Transactions of one process may run over different connections to the database there."""
+    pair = hosts(2, sandbox.base_url, sandbox.manager.password)
+    for host in pair:
+        host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall@127.0.0.1:{pgbouncer}/{url.rpartition('/')[2]}"
+    crowd = [host.begin("dial", "+18145550100", "--once", "key", "--json") for host in pair for _ in range(6)]
+    documents = [json.loads(process.communicate(timeout=120)[0]) for process in crowd]
+    assert Counter(document["outcome"] for document in documents) == {"already_placed": 11, "placed": 1}
+    assert len(sandbox.dials()) == 1
+    table = tmp_path / "calls.csv"
+    table.write_text("\n".join(["number", *NUMBERS[:40], ""]), encoding="utf-8")
+    arguments = ("batch", str(table), "--campaign", "spring", "--yes", "--pace", "40", "--quiet")
+    running = [host.begin(*arguments) for host in pair]
+    assert [(process.communicate(timeout=120)[1], process.returncode) for process in running] == [("", 0)] * 2
+    assert Counter(asked_for(sandbox).values()) == {1: 41}
