@@ -1,6 +1,8 @@
 """The calls and campaigns of one journal carried over into another one: all of them or none."""
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from evocall.errors import UsageError
 from evocall.journal import Journal
@@ -22,20 +24,25 @@ def copy(source: Journal, target: Journal) -> int:
     """
     copied = 0
 
-    def read(cursor: Cursor) -> None:
-        cursor.execute(f"SELECT COUNT(*) FROM calls WHERE state IN {OPEN}")  # noqa: S608
-        if cursor.fetchone()[0]:
+    def read(reading: Cursor) -> None:
+        reading.execute(f"SELECT COUNT(*) FROM calls WHERE state IN {OPEN}")  # noqa: S608
+        if reading.fetchone()[0]:
             raise UsageError(
                 f"A call is being placed by the journal {source.name}.",
                 hint="Try again when it is over.",
                 code="in_flight",
             )
-        target.engine.transaction(write, long=True)
 
-    def write(cursor: Cursor) -> None:
+        def rows(select: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+            reading.execute(select, values)
+            return iter(reading.fetchall())
+
+        target.engine.transaction(lambda writing: write(writing, rows), long=True)
+
+    def write(writing: Cursor, rows: Callable[..., Iterator[Any]]) -> None:
         nonlocal copied
-        cursor.execute("SELECT COUNT(*) FROM calls")
-        [there] = cursor.fetchone()
+        writing.execute("SELECT COUNT(*) FROM calls")
+        [there] = writing.fetchone()
         if copied and there == copied:  # the connection broke while all of it was being committed
             return
         if there:
@@ -44,14 +51,13 @@ def copy(source: Journal, target: Journal) -> int:
                 hint="Copy into an empty database or a new file.",
                 code="journal_not_empty",
             )
-        calls = newest_first(source.engine, CALLS)
+        calls = newest_first(rows, CALLS)
         copied = 0
-        while rows := list(islice(calls, AT_A_TIME)):
-            cursor.executemany(_insert("calls", CALLS), rows)
-            copied += len(rows)
-        campaigns = source.engine.rows(f"SELECT {CAMPAIGNS} FROM campaigns")  # noqa: S608
-        cursor.executemany(_insert("campaigns", CAMPAIGNS), list(campaigns))
-        cursor.execute("UPDATE purged SET newest = ?", next(source.engine.rows("SELECT newest FROM purged")))
+        while page := list(islice(calls, AT_A_TIME)):
+            writing.executemany(_insert("calls", CALLS), page)
+            copied += len(page)
+        writing.executemany(_insert("campaigns", CAMPAIGNS), list(rows(f"SELECT {CAMPAIGNS} FROM campaigns")))  # noqa: S608
+        writing.execute("UPDATE purged SET newest = ?", next(rows("SELECT newest FROM purged")))
 
     source.bury()
     source.engine.transaction(read, long=True)

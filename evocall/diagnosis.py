@@ -20,6 +20,7 @@ from evocall.service import Identity, Service
 from evocall.way import Finding, Status, Trace, Way
 
 PATIENCE = 5.0  # seconds for each step over the network
+MOST_SECONDS_APART = 5.0  # of two clocks
 
 ANYWHERE = "+18005550100"  # may ring in any zone of North America
 NEW_YORK = "America/New_York"
@@ -126,7 +127,10 @@ class Diagnosis:
 
     def _journal(self) -> Finding:
         with Journal(places.of(self._planner.profile, sandbox=self._sandbox)) as journal:
-            journal.try_out()
+            ahead = journal.try_out().total_seconds()
+        if abs(ahead) > MOST_SECONDS_APART:
+            hint = "Set both by NTP: caps and hold-backs compare the times that hosts have written."
+            return Status.WARNING, f"{journal.name} can be written, its clock is {ahead:+.0f} s from this host's", hint
         return Status.OK, f"{journal.name} can be written", None
 
     def _credential(self) -> Finding:

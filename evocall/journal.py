@@ -189,14 +189,15 @@ class Journal:
         if_lost = partial(self._unrecorded.add, reserved.id)
         self._transactions.later(lambda cursor: cursor.execute(RESOLVE, values), if_lost)
 
-    def try_out(self) -> None:
-        """Write, as for a call, what changes nothing."""
+    def try_out(self) -> timedelta:
+        """Write, as for a call, what changes nothing; how far the journal's clock is ahead of ours."""
 
         def work(cursor: Cursor) -> None:
             self.engine.show_life(cursor)
             cursor.execute("UPDATE schema_version SET version = version")
 
         self._transactions.together(work)
+        return self.engine.ahead()
 
     def pace(self, account: str, per_second: float) -> "Pace":
         """The pace that all who use this journal share when they dial for the account, in calls per second."""
@@ -228,14 +229,14 @@ class Journal:
             conditions.append("state NOT IN ('placed', 'not_placed')")
         self.bury()
         yield from map(
-            record, islice(newest_first(self.engine, COLUMNS, conditions, values, wanted.limit), wanted.limit)
+            record, islice(newest_first(self.engine.rows, COLUMNS, conditions, values, wanted.limit), wanted.limit)
         )
 
     def find(self, name: str) -> Record | None:
         """The call with this short name, in any case, or with this session ID; None when there is none."""
         self.bury()
         for condition, value in (("id = ?", call_number(name)), ("session_id = ?", storable(name))):
-            for row in newest_first(self.engine, COLUMNS, (condition,), (value,), 1):
+            for row in newest_first(self.engine.rows, COLUMNS, (condition,), (value,), 1):
                 return record(row)
         return None
 
@@ -300,7 +301,7 @@ class Journal:
         """
         self.bury()
         found = newest_first(
-            self.engine,
+            self.engine.rows,
             "id, once_key, state",
             ("campaign = ?", "state IN (?, ?)"),
             (name, Outcome.PLACED.value, Outcome.UNKNOWN.value),

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from evocall import pacing, schema
@@ -131,9 +132,10 @@ class Database:
         """Through a row of the database."""
         return CommonPace(self, account, per_second)
 
-    def describe(self) -> str:
-        """The server, for whoever looks for a fault."""
-        return f"PostgreSQL {self._connection.info.parameter_status('server_version')}"
+    def ahead(self) -> timedelta:
+        """How far the server's clock is ahead of this host's."""
+        [[now]] = self.rows(f"SELECT {NOW}")
+        return timedelta(milliseconds=now - round(time.time() * 1000))
 
     def _keep_alive(self) -> None:
         while not self._closing.wait(RENEWAL):
@@ -178,7 +180,7 @@ class Database:
 
     def _connected(self, deadline: float) -> psycopg.Connection[Any]:
         """A connection before the deadline, whatever names, networks and servers do meanwhile."""
-        found: list[psycopg.Connection[Any] | psycopg.Error] = []
+        found: list[psycopg.Connection[Any] | Exception] = []
         late = threading.Event()
 
         def connect() -> None:
@@ -186,7 +188,7 @@ class Database:
                 connection = psycopg.connect(
                     **self._options, autocommit=True, prepare_threshold=None, client_encoding="utf8"
                 )
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 - a thread's would be printed, and not heard of
                 found.append(error)
                 return
             found.append(connection)
@@ -199,9 +201,9 @@ class Database:
         late.set()
         if not found:
             raise psycopg.OperationalError("connection timeout")
-        if isinstance(found[0], psycopg.Error):
-            raise found[0]
-        return found[0]
+        if isinstance(found[0], psycopg.Connection):
+            return found[0]
+        raise psycopg.OperationalError(str(found[0])) from found[0]
 
     @contextmanager
     def _cut_at(self, deadline: float) -> Iterator[None]:
@@ -249,7 +251,7 @@ class Database:
         try:
             yield
         except psycopg.Error as error:
-            text = " ".join(str(error).split()).rstrip(".")
+            text = " ".join(str(error).split()).rstrip(".?")
             raise JournalError(
                 f"The journal {self.name} cannot be used: {text}. Without it nothing is dialled.",
                 hint=next((hint for mark, hint in HINTS.items() if mark in text), None),

@@ -1,15 +1,12 @@
 """A row of the journal as a record, and what of an answer goes into a row."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evocall.errors import JournalError
 from evocall.model import Answer, Call, Ending, Outcome, Phase, Record
-
-if TYPE_CHECKING:
-    from evocall.transactions import Engine
 
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
 SENDING, WAITING = "sending", "waiting"
@@ -25,11 +22,15 @@ PAGE = 10_000  # rows read at a time
 
 
 def newest_first(
-    engine: "Engine", columns: str, conditions: Sequence[str] = (), values: Sequence[Any] = (), limit: int | None = None
+    rows: Callable[[str, Sequence[Any]], Iterator[Any]],
+    columns: str,
+    conditions: Sequence[str] = (),
+    values: Sequence[Any] = (),
+    limit: int | None = None,
 ) -> Iterator[Any]:
     """Rows of calls, their ID in front, read some thousands at a time: millions take no more memory than those.
 
-    The last page may have more of them than `limit` asks for.
+    `rows` runs a SELECT. The last page may have more of them than `limit` asks for.
     """
     where = " AND ".join((*conditions, "id < ?"))
     page = min(PAGE, limit or PAGE)
@@ -37,7 +38,7 @@ def newest_first(
     below, found = MOST_CALLS, page
     while found == page:
         found = 0
-        for row in engine.rows(select, (*values, below)):
+        for row in rows(select, (*values, below)):
             found, below = found + 1, row[0]
             yield row
 

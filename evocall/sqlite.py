@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -97,6 +98,10 @@ class File:
     def is_alive(self, _: Cursor, holder: str) -> bool:
         """Whether the kernel still keeps that lease."""
         return is_alive(self._leases, holder)
+
+    def ahead(self) -> timedelta:
+        """The clock is this machine's."""
+        return timedelta()
 
     def pace(self, account: str, per_second: float) -> "FilePace":
         """Through a file beside this one."""

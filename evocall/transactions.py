@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from evocall.errors import EvocallError, JournalError
@@ -69,6 +70,10 @@ class Engine(Protocol):
 
     def is_alive(self, cursor: Cursor, holder: str) -> bool:
         """Whether the process that took that sign of life still runs, as far as one can know."""
+        ...
+
+    def ahead(self) -> timedelta:
+        """How far the clock of leases and pace is ahead of ours."""
         ...
 
     def pace(self, account: str, per_second: float) -> "Pace":

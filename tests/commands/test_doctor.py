@@ -200,6 +200,17 @@ def test_a_mistake_in_the_profile_file_is_named_and_the_rest_left_out(evocall, c
 # journal
 
 
+def test_a_database_whose_clock_is_another_one_is_a_warning(evocall, signed_in, postgres, monkeypatch):
+    """Its own is right here, so the question for the time is what is shifted."""
+    url = postgres.database()
+    monkeypatch.setenv("EVOCALL_JOURNAL", url)
+    assert f"ok    journal      {url} can be written\n" in evocall("doctor").out
+    monkeypatch.setattr(engine, "NOW", f"{engine.NOW} + 60000")
+    result = evocall("doctor")
+    assert f"warn  journal      {url} can be written, its clock is +60 s from this host's" in result.out
+    assert "NTP" in result.out
+
+
 def test_a_journal_in_a_read_only_directory_is_a_failure(evocall, signed_in, tmp_path, monkeypatch, missing):
     """Nobody could dial with it; the network is looked at nevertheless."""
     root = tmp_path / "disk"
