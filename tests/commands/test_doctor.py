@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from evocall import postgres as engine
 from evocall.sandbox import Sandbox
 from tests.faultserver import FaultServer, Visit, answering, free_port, http, silent
 from tests.test_disks import mount
