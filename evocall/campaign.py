@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from evocall import guard, placing
+from evocall import __version__, guard, placing
 from evocall.crew import Crew, Sender
 from evocall.errors import (
     AuthError,
@@ -22,10 +22,11 @@ from evocall.errors import (
     OutcomeUnknown,
     Refused,
 )
+from evocall.identities import digest
 from evocall.journal import Journal
 from evocall.model import Call, Outcome, Plan
 from evocall.pacing import Pace
-from evocall.reading import UNPLANNED, Reader, digest, identity_of, outside
+from evocall.reading import UNPLANNED, Reader, identity_of, outside
 
 PATIENCE = 3600.0  # seconds; a campaign slows down for as long as the service asks, within reason
 FATAL = (AuthError, Forbidden, ConfigError)
@@ -228,9 +229,10 @@ class Run:
         except EvocallError as error:
             self._failed(error, identity)
         except Exception as error:  # noqa: BLE001 - a worker must not die in silence
-            defect = ConfigError(f"a defect in evocall: {type(error).__name__}: {error}", code="internal")
+            hint = "Please report it with this line and the command."
+            defect = EvocallError(f"a defect in evocall {__version__}: {type(error).__name__}.", hint=hint)
             defect.call = Call(Outcome.UNKNOWN)
-            self._failed(defect, identity)
+            self._failed(defect, identity, fatal=True)
         else:
             self._succeeded(call)
 
@@ -247,7 +249,7 @@ class Run:
             self.tally.failures_in_a_row = 0
             self._changed(self.tally)
 
-    def _failed(self, error: EvocallError, identity: str) -> None:
+    def _failed(self, error: EvocallError, identity: str, *, fatal: bool = False) -> None:
         with self._lock:
             self._begun.add(digest(identity))
             outcome = error.call.outcome if error.call else Outcome.NOT_PLACED
@@ -256,7 +258,7 @@ class Run:
             if not isinstance(error, OutcomeUnknown | Interrupted):
                 self.tally.failures_in_a_row += 1
             too_many = self.tally.failures_in_a_row >= self._order.max_failures
-            if too_many or isinstance(error, FATAL) or error.code == "max_per_day":
+            if fatal or too_many or isinstance(error, FATAL) or error.code == "max_per_day":
                 self._end(error)
             self._changed(self.tally)
 

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from evocall.errors import JournalError, OutcomeUnknown
+from evocall.errors import JournalError, OutcomeUnknown, UsageError
 from evocall.model import Answer, Call, Campaign, Earlier, Ending, Outcome, Plan, Record
 from evocall.records import (
     COLUMNS,
@@ -35,6 +35,7 @@ from evocall.transactions import Cursor, Engine, Transactions
 if TYPE_CHECKING:
     from evocall.pacing import Pace
 
+LONGEST_KEY = 1000  # bytes
 RESOLVE = (
     "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? WHERE id = ?"
 )
@@ -78,6 +79,7 @@ class Journal:
         self.engine = _engine(place)
         self.name = self.engine.name
         self._unrecorded: set[int] = set()
+        self._never_sent: set[int] = set()  # reserved, if at all, when nobody heard of it any more
         self._transactions = Transactions(self.engine)
 
     def __enter__(self) -> Self:
@@ -101,6 +103,7 @@ class Journal:
         Returns the earlier call when `decide` found one that does instead, and None while another process is placing
         the call for the same key. What `decide` raises passes through, and nothing is written.
         """
+        _refuse_long(key.once)
         made: list[Reserved] = []
 
         def work(cursor: Cursor) -> Reserved | Call | None:
@@ -115,11 +118,16 @@ class Journal:
                 made.append(self._reserved(cursor, plan, key, username, now))
             return found or made[-1]
 
-        return self._transactions.together(work)
+        try:
+            return self._transactions.together(work)
+        except BaseException:
+            self._never_sent.update(reserved.id for reserved in made)
+            raise
 
     def _reserved(self, cursor: Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
         holder = self.engine.show_life(cursor)
         reserved = Reserved(_newest(cursor) + 1)
+        self._never_sent.discard(reserved.id)
         request = plan.request
         cursor.execute(
             "INSERT INTO calls (id, state, holder, profile, base_url, host, username, number, flow, caller_id, "
@@ -149,6 +157,7 @@ class Journal:
 
     def earlier(self, plan: Plan, *, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
         """What `reserve` would let `decide` look at, without writing anything but the end of the dead."""
+        _refuse_long(key.once)
 
         def work(cursor: Cursor) -> Earlier:
             self._bury_the_dead(cursor)
@@ -271,6 +280,7 @@ class Journal:
 
     def begin_campaign(self, campaign: Campaign, now: datetime) -> None:
         """Write down what the campaign's name stands for, unless there are calls of it already."""
+        _refuse_long(campaign.name)
 
         def work(cursor: Cursor) -> None:
             cursor.execute(
@@ -336,15 +346,20 @@ class Journal:
 
     def purge(self, before: datetime) -> int:
         """Delete the calls requested before that moment, their once-keys with them; returns how many."""
+        deleted = 0
 
         def work(cursor: Cursor) -> int:
+            nonlocal deleted
             self._bury_the_dead(cursor)
             cursor.execute("UPDATE purged SET newest = ?", (_newest(cursor),))
             cursor.execute(
                 f"DELETE FROM calls WHERE requested_at < ? AND state NOT IN {OPEN}",  # noqa: S608
                 (milliseconds(before),),
             )
-            return cursor.rowcount
+            deleted = max(
+                deleted, cursor.rowcount
+            )  # a second time, if the connection broke at the commit, there are none
+            return deleted
 
         return self._transactions.together(work)
 
@@ -359,10 +374,12 @@ class Journal:
         return self._transactions.together(work)
 
     def _bury_the_dead(self, cursor: Cursor) -> None:
-        for number in tuple(self._unrecorded):
-            cursor.execute(
-                "UPDATE calls SET state = ? WHERE id = ? AND state = ?", (Outcome.UNKNOWN.value, number, SENDING)
-            )
+        for numbers, outcome in ((self._unrecorded, Outcome.UNKNOWN), (self._never_sent, Outcome.NOT_PLACED)):
+            for number in tuple(numbers):
+                cursor.execute(
+                    "UPDATE calls SET state = ? WHERE id = ? AND state = ? AND holder = ?",
+                    (outcome.value, number, SENDING, self.engine.holder),
+                )
         cursor.execute(f"SELECT DISTINCT holder FROM calls WHERE state IN {OPEN}")  # noqa: S608
         for (holder,) in cursor.fetchall():
             if holder != self.engine.holder and not self.engine.is_alive(cursor, holder):
@@ -384,6 +401,16 @@ def _engine(place: Path | str) -> Engine:
     from evocall.postgres import Database
 
     return Database(place)
+
+
+def _refuse_long(key: str | None) -> None:
+    """Raise UsageError for a key that an index cannot hold."""
+    length = len((key or "").encode(errors="surrogatepass"))
+    if length > LONGEST_KEY:
+        raise UsageError(
+            f"{(key or '')[:40]!r}… has {length} bytes, and a key or a campaign's name has at most {LONGEST_KEY}.",
+            code="long_key",
+        )
 
 
 def _newest(cursor: Cursor) -> int:

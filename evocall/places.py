@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from evocall import paths
 
@@ -12,34 +12,40 @@ if TYPE_CHECKING:
     from evocall.model import Profile
 
 # As libpq reads it (PostgreSQL 15, 34.1.1.2), but with all that could hide a password written as %40 and the like.
-HOST = r"(?:\[[0-9a-fA-F:.%]+\]|[^][:,@/?#\s]*)(?::\d*)?"
+HOST = r"(?:\[[0-9a-fA-F:.]+(?:%25[\w.-]+)?\]|[^][:,@/?#\s]*)(?::\d*)?"
 URL = (
     rf"postgres(?:ql)?://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?(?P<hosts>{HOST}(?:,{HOST})*)"
     r"(?:/(?P<database>[^@/?#\s]*))?(?:\?(?P<query>[^@#\s]*))?"
 )
-SECRET = {"password", "sslpassword"}
 WANTED = 'a URL such as "postgresql://evocall@db.example.com/evocall"'
 
 
 def is_url(text: str) -> bool:
     """Whether this names a database."""
-    return re.fullmatch(URL, text) is not None
+    if re.fullmatch(URL, text) is None or re.search("%(?![0-9a-fA-F]{2})|%00", text):
+        return False
+    try:
+        return bool(unquote(text, errors="strict").encode())
+    except UnicodeError:
+        return False
 
 
 def has_password(url: str) -> bool:
     """Whether there is one in it, which is fine in the environment, but not in a file."""
     match = re.fullmatch(URL, url)
-    return match is not None and (match["password"] is not None or any(key in SECRET for key, _ in _parameters(match)))
+    return match is not None and (
+        match["password"] is not None or any(_is_secret(key) for key, _ in _parameters(match))
+    )
 
 
 def without_password(url: str) -> str:
     """The URL as it may be shown. It must be one, see `is_url`."""
     match = re.fullmatch(URL, url)
-    if match is None:
+    if match is None or not is_url(url):
         raise ValueError
-    kept = [(key, value) for key, value in _parameters(match) if key not in SECRET]
+    kept = [(key, value) for key, value in _parameters(match) if not _is_secret(key)]
     user = f"{match['user']}@" if match["user"] else ""
-    query = f"?{urlencode(kept, safe='/:=, ')}" if kept else ""
+    query = f"?{urlencode(kept, safe='/:=,', quote_via=quote)}" if kept else ""
     return f"postgresql://{user}{match['hosts']}/{match['database'] or ''}{query}"
 
 
@@ -64,6 +70,10 @@ def meant(name: str | None = None, *, sandbox: bool = False) -> Path | str:
 def exists(place: Path | str) -> bool:
     """Whether there may be calls at that place; a database is taken to be there."""
     return not isinstance(place, Path) or place.exists()
+
+
+def _is_secret(key: str) -> bool:
+    return "password" in key.lower() or "secret" in key.lower()
 
 
 def _parameters(match: re.Match[str]) -> list[tuple[str, str]]:

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evocall import pacing, schema
+from evocall import schema
 from evocall.errors import JournalError
-from evocall.places import without_password
+from evocall.places import WANTED, is_url, without_password
 from evocall.transactions import Cursor, no_text
+
+if TYPE_CHECKING:
+    from evocall.common_pace import CommonPace
 
 try:
     import psycopg
@@ -32,19 +35,17 @@ PATIENCE = 10.0  # seconds in which a transaction is done, or given up
 LONG = 3600.0  # seconds; millions of calls are not copied in ten
 PAUSE = 0.2  # seconds between two attempts to connect again
 LEASE, RENEWAL = 30_000, 10.0  # milliseconds that a lease lasts, seconds after which it is renewed
-SECOND = 1_000_000  # of a pace
 CONNECT = {"application_name": "evocall", "connect_timeout": "4", "tcp_user_timeout": "10000"}
 # A host that vanishes in the middle of a transaction must not keep the lock from the others, and a server that is told
 # not to wait for its disk must not forget a call.
 BEGIN = """
-    BEGIN;
+    BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL idle_in_transaction_session_timeout = '8s';
     SET LOCAL lock_timeout = '8s';
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
     SELECT pg_advisory_xact_lock(7310873265411)
 """
 NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT"
-MICROSECONDS = f"(EXTRACT(EPOCH FROM clock_timestamp()) * {SECOND})::BIGINT"
 TABLES = (
     "CREATE TABLE IF NOT EXISTS leases (holder TEXT PRIMARY KEY, ends_at BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS paces (account TEXT PRIMARY KEY, free_at BIGINT NOT NULL, held_until BIGINT NOT NULL)",
@@ -53,6 +54,7 @@ HINTS = {
     "password": "PGPASSWORD, ~/.pgpass or a service file can give the password.",
     "does not exist": "createuser makes a user, createdb a database.",
     "permission denied": "The journal's user must own its database, or may create tables in a schema of it.",
+    "no schema": "CREATE SCHEMA makes the one that the URL's search_path names.",
     "read-only": "That server follows another one; ?target_session_attrs=read-write finds the one to write to.",
     "lock timeout": "Another host keeps it locked; try again.",
     "refused": "Is PostgreSQL running there, and does it listen?",
@@ -66,12 +68,16 @@ class Database:
     """The engine of one database; see `transactions.Engine`."""
 
     def __init__(self, url: str) -> None:
+        if not is_url(url):
+            raise JournalError(
+                f"The journal is not named by {WANTED}.", hint="Write @, / and % in it as %40, %2F and %25."
+            )
         self.name = without_password(url)
         self.holder: str | None = None
         self._lock = threading.RLock()
         self._closing = threading.Event()
         with self._guarded():
-            self._options: dict[str, Any] = {**CONNECT, **conninfo.conninfo_to_dict(url)}
+            self._options = {**CONNECT, **_options(url, self.name)}
             self._connection = self._connected(time.monotonic() + PATIENCE)
             try:
                 self._prepare()
@@ -104,7 +110,10 @@ class Database:
 
         def select() -> None:
             cursor = _Cursor(self._connection.cursor())
-            cursor.execute(statement, values)
+            try:
+                cursor.execute(statement, values)
+            except UnicodeEncodeError as error:
+                raise no_text(error.object) from error
             found[:] = cursor.fetchall()
 
         self._do(select)
@@ -130,6 +139,8 @@ class Database:
 
     def pace(self, account: str, per_second: float) -> "CommonPace":
         """Through a row of the database."""
+        from evocall.common_pace import CommonPace
+
         return CommonPace(self, account, per_second)
 
     def ahead(self) -> timedelta:
@@ -258,6 +269,17 @@ class Database:
             ) from error
 
 
+def _options(url: str, name: str) -> dict[str, Any]:
+    """What the URL says, for libpq, whose own complaints would quote it with the password."""
+    try:
+        return conninfo.conninfo_to_dict(url)
+    except (psycopg.Error, UnicodeError):
+        raise JournalError(
+            f"The journal {name} cannot be used: its URL has a part that libpq does not know.",
+            hint="PostgreSQL's manual lists the parameters: 34.1.2. Parameter Key Words.",
+        ) from None
+
+
 class _Cursor:
     """A cursor that takes `?` for a value, as SQLite does."""
 
@@ -290,60 +312,3 @@ def _refuse_nul(values: Sequence[Any]) -> None:
 
 def _for_libpq(statement: str) -> bytes:
     return statement.replace("?", "%s").encode()
-
-
-class CommonPace:
-    """A queue of start moments by the server's clock, `per_second` of them each second; see `pacing.Pace`."""
-
-    def __init__(self, database: Database, account: str, per_second: float) -> None:
-        self._database, self._account = database, account
-        self._interval = max(1, round(pacing.MARGIN / per_second * SECOND))
-
-    def take(self) -> float:
-        """The next start moment, turned into one of this host's monotonic clock."""
-        wait = 0
-
-        def work(cursor: Cursor) -> None:
-            nonlocal wait
-            now, free, held = self._read(cursor)
-            wait = max(0, free - now)
-            self._write(cursor, now + wait + self._interval, held)
-
-        self._database.transaction(work)
-        return time.monotonic() + wait / SECOND
-
-    def hold(self, seconds: float) -> None:
-        """Move all start moments behind that time."""
-
-        def work(cursor: Cursor) -> None:
-            now, free, held = self._read(cursor)
-            until = now + round(min(seconds, pacing.LONGEST_HOLD) * SECOND)
-            self._write(cursor, max(free, until), max(held, until))
-
-        self._database.transaction(work)
-
-    def held(self) -> bool:
-        """Whether that time is not over."""
-        select = f"SELECT 1 FROM paces WHERE account = ? AND held_until > {MICROSECONDS}"  # noqa: S608
-        return any(self._database.rows(select, (self._account,)))
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-    def _read(self, cursor: Cursor) -> tuple[int, int, int]:
-        """Now, the next free moment, and the end of the hold."""
-        cursor.execute(
-            f"SELECT now, free_at, held_until FROM (SELECT {MICROSECONDS} AS now) clock "  # noqa: S608
-            "LEFT JOIN paces ON account = ?",
-            (self._account,),
-        )
-        now, free, held = cursor.fetchone()
-        latest = now + round(pacing.LONGEST_HOLD * SECOND)  # later ones are from before the clock was set right
-        return now, min(free or now, latest), min(held or 0, latest)
-
-    def _write(self, cursor: Cursor, free: int, held: int) -> None:
-        cursor.execute(
-            "INSERT INTO paces (account, free_at, held_until) VALUES (?, ?, ?) "
-            "ON CONFLICT (account) DO UPDATE SET free_at = EXCLUDED.free_at, held_until = EXCLUDED.held_until",
-            (self._account, free, held),
-        )

@@ -155,7 +155,7 @@ class Config:
             )
         if "journal" in laid_over and not places.is_url(laid_over["journal"]):
             raise ConfigError(
-                f"EVOCALL_JOURNAL is not {places.WANTED}.", hint="Write @ and / in a password as %40, %2F."
+                f"EVOCALL_JOURNAL is not {places.WANTED}.", hint="Write @, / and % in it as %40, %2F and %25."
             )
         return replace(profile, **laid_over)
 
@@ -184,18 +184,18 @@ def set_value(path: Path, keys: tuple[str, ...], value: Any) -> None:
 
     Raises ConfigError when the result would not be a valid file; then nothing is written.
     """
-    _change(path, keys, value)
+    _change(path, (keys, value))
 
 
 def remove_value(path: Path, keys: tuple[str, ...]) -> None:
     """Take one key or one table out of the file. Raises ConfigError when it is not there."""
-    _change(path, keys, None)
+    _change(path, (keys, None))
 
 
 def save_login(path: Path, profile: Profile) -> None:
     """Write down what a login has shown: address, username and the way of signing in that works."""
-    for key in ("base_url", "username", "sign_in"):
-        set_value(path, ("profiles", profile.name, key), getattr(profile, key))
+    keys = ("base_url", "username", "sign_in")
+    _change(path, *((("profiles", profile.name, key), getattr(profile, key)) for key in keys))
 
 
 def typed_value(keys: tuple[str, ...], text: str) -> Any:
@@ -307,18 +307,20 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}.", code="profile_file") from None
 
 
-def _change(path: Path, keys: tuple[str, ...], value: Any) -> None:
+def _change(path: Path, *edits: tuple[tuple[str, ...], Any]) -> None:
+    """Make all of the edits, each a key and its new value, or none of them."""
     from evocall import toml_text
 
     text = _text(path) or ""
     if not _has_only_tables(_parse(path, text).get("profiles", {})):
         _config(path, text)
-    try:
-        edited = toml_text.changed(text, keys, value)
-    except KeyError:
-        raise ConfigError(f"{path} has no {'.'.join(keys)}.", code="profile_file") from None
-    _config(path, edited)
-    _write(path, edited)
+    for keys, value in edits:
+        try:
+            text = toml_text.changed(text, keys, value)
+        except KeyError:
+            raise ConfigError(f"{path} has no {'.'.join(keys)}.", code="profile_file") from None
+    _config(path, text)
+    _write(path, text)
 
 
 def _has_only_tables(profiles: Any) -> bool:

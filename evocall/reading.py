@@ -3,17 +3,15 @@
 Rows are read again for each pass, and never held: a million of them take the memory of a few numbers each.
 """
 
-from array import array
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby, pairwise
 
 from evocall import guard, rows
 from evocall.errors import EvocallError, NotFound, Refused, UsageError
+from evocall.identities import Identities, digest
 from evocall.journal import Journal, Key
 from evocall.model import Call, Campaign, Flow, Outcome, Plan
 from evocall.planning import Planner
@@ -21,7 +19,6 @@ from evocall.rows import Row, Table
 
 MOST_IN_FLIGHT = 64
 UNPLANNED = (UsageError, Refused, NotFound)  # what is wrong with a row
-HASH_BITS = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -40,51 +37,6 @@ class Order:
     retry_unknown: bool = False
     max_failures: int = 10
     wait_for_hours: bool = True
-
-
-class Identities:
-    """A set of rows by a hash of 64 bits each: eight bytes a row instead of a hundred.
-
-    In parts by the first byte of the hash, since sorting takes five times the room of what is sorted.
-    """
-
-    def __init__(self, hashes: Iterable[int] = ()) -> None:
-        self._parts = [array("Q") for _ in range(256)]
-        self._count = 0
-        for value in hashes:
-            self.add(value)
-        self.sort()
-
-    def add(self, value: int) -> None:
-        """One more row; `sort` comes after the last one."""
-        self._parts[value >> 56].append(value)
-        self._count += 1
-
-    def sort(self) -> None:
-        """Get ready for questions."""
-        for part in self._parts:
-            part[:] = array("Q", sorted(part))
-
-    def __contains__(self, value: int) -> bool:
-        part = self._parts[value >> 56]
-        at = bisect_left(part, value)
-        return at < len(part) and part[at] == value
-
-    def __len__(self) -> int:
-        return self._count
-
-    def repeated(self) -> frozenset[int]:
-        """Those that were given more than once."""
-        return frozenset(value for part in self._parts for value, after in pairwise(part) if value == after)
-
-    def different(self) -> int:
-        """How many there are, each counted once."""
-        return sum(sum(1 for _ in groupby(part)) for part in self._parts)
-
-
-def digest(identity: str) -> int:
-    """The hash of a row's identity; good for this process only."""
-    return hash(identity) & HASH_BITS
 
 
 @dataclass

@@ -9,6 +9,7 @@ from evocall.errors import JournalError
 from evocall.model import Answer, Call, Ending, Outcome, Phase, Record
 
 LONGEST_RESPONSE = 64 * 1024  # characters of an answer that are kept
+LONGEST_NAME = 500  # characters of a session ID
 SENDING, WAITING = "sending", "waiting"
 OPEN = f"('{SENDING}', '{WAITING}')"
 COLUMNS = (
@@ -96,8 +97,8 @@ def of_answer(answer: Answer, duration: timedelta | None) -> tuple[str | int | N
 
 
 def storable(name: str | None) -> str | None:
-    """The name with whatever no journal can hold made visible."""
-    return name and name.encode(errors="backslashreplace").decode().replace("\0", "\\0")
+    """The name with whatever no journal can hold made visible, or cut off."""
+    return name and name.encode(errors="backslashreplace").decode().replace("\0", "\\0")[:LONGEST_NAME]
 
 
 def call_id(number: int) -> str:

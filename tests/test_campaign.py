@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evocall import reading, rows
+from evocall import rows
 from evocall.campaign import Run
 from evocall.crew import Crew
-from evocall.errors import OutcomeUnknown, Refused, UsageError
+from evocall.errors import ExitCode, OutcomeUnknown, Refused, UsageError
+from evocall.identities import HASH_BITS, Identities, digest
 from evocall.journal import Filter, Journal
 from evocall.model import Answer, Campaign, Guard, Outcome, Profile
 from evocall.pacing import FilePace
 from evocall.planning import Planner
-from evocall.reading import Identities, Order, Reader, check, digest, identity_of
+from evocall.reading import Order, Reader, check, identity_of
 
 A, B, C = "+18145550100", "+18145550101", "+18145550102"
 ANYWHERE = Guard()
@@ -88,7 +89,7 @@ def found(reader):
     return look
 
 
-@given(st.lists(st.integers(0, reading.HASH_BITS)), st.integers(0, reading.HASH_BITS))
+@given(st.lists(st.integers(0, HASH_BITS)), st.integers(0, HASH_BITS))
 def test_a_set_of_identities_holds_what_was_put_in(values, other):
     identities = Identities(values)
     assert all(value in identities for value in values)
@@ -104,7 +105,7 @@ def test_repeated_identities_are_those_given_more_than_once(values):
 
 @given(st.text())
 def test_a_hash_has_64_bits_and_stays_the_same(text):
-    assert 0 <= digest(text) == digest(text) <= reading.HASH_BITS
+    assert 0 <= digest(text) == digest(text) <= HASH_BITS
 
 
 def test_a_row_is_its_key_or_its_number_and_flow(reader):
@@ -209,11 +210,11 @@ def test_a_limit_counts_rows_that_are_dialled(run):
 
 
 def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path):
-    """The run is stopped, and says that it is a defect."""
+    """The run is stopped, and says that it is a defect, without values that nobody has looked at."""
 
     class Broken:
         def place(self, request):
-            raise ZeroDivisionError
+            raise ZeroDivisionError("correct horse")
 
         def close(self):
             pass
@@ -221,7 +222,8 @@ def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path)
     pace = FilePace(tmp_path / "pace" / "default", 1000)
     tally = Run(reader(A, B, concurrency=1), journal, pace, Broken).run()
     pace.close()
-    assert "internal" == tally.stopped.code
+    assert ("internal", ExitCode.INTERNAL) == (tally.stopped.code, tally.stopped.exit_code)
+    assert (True, False) == ("ZeroDivisionError" in str(tally.stopped), "horse" in str(tally.stopped))
     assert ["unknown"] == [str(record.call.outcome) for record in journal.calls(Filter())]
     assert {"unknown": 1} == dict(tally.outcomes)
 

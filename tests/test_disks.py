@@ -5,13 +5,14 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from evocall.journal import Filter, Journal
-from tests.faultserver import FaultServer, Visit, answering, http
+from tests.faultserver import FaultServer, Visit, answering, http, resetting
 
 NUMBER = "+18145550100"
 FLOW = "665f1c0000000000000000a1"
@@ -141,6 +142,30 @@ def test_a_disk_that_fills_up_during_the_call_costs_the_record_but_not_the_truth
     assert 1 == len(server.posts)
 
 
+@pytest.mark.parametrize("fills_up_for", ["the dial", "the next use of its key"])
+def test_a_disk_that_fills_up_while_the_service_is_asked_costs_no_finding(disk, dial, sign_in_to, fills_up_for):
+    """The answer got lost, and the service shows the call: exit 0 with a warning, and the key stays used up."""
+
+    def fill_and_show(visit: Visit) -> None:
+        visit.read()
+        disk.fill()
+        now = f"/Date({time.time() * 1000:.0f})/"
+        session = {"id": "s1", "toAddress": NUMBER, "dateCreated": now}
+        visit.send(http("200 OK", json.dumps({"items": [session], "hasMorePages": False}).encode()))
+
+    lost = [resetting] if fills_up_for == "the dial" else [resetting, TELLS_NOBODY]
+    with FaultServer(*lost, fill_and_show, TELLS_NOBODY) as server:
+        sign_in_to(server.base_url)
+        if fills_up_for != "the dial":
+            assert (9, "unknown") == dial("key")[:2]
+        code, outcome, err = dial("key")
+        assert (0, "placed" if fills_up_for == "the dial" else "already_placed") == (code, outcome)
+        assert "evocall: warning: the outcome could not be recorded" in err
+        disk.free()
+        assert (9, "unknown") == dial("key")[:2]
+    assert 1 == len(server.posts)
+
+
 def test_a_read_only_directory_stops_a_dial_before_the_request(disk, signed_in, dial):
     """There is a journal that could be read; what cannot be recorded is not dialled."""
     dial("first")
@@ -219,7 +244,7 @@ def test_a_file_in_the_place_of_the_home_stops_a_dial(journal, signed_in, dial):
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", ">&- 2>&-", ">/dev/full 2>/dev/full", "| true"])
-@pytest.mark.parametrize("form", ["", "--json"])
+@pytest.mark.parametrize("form", ["", "--json", "--verbose"])
 def test_an_output_that_nobody_can_read_loses_no_record(journal, signed_in, dial, redirection, form):
     """The call was placed, is on record, and the next run with the key reports it."""
     by_shell(f"dial {NUMBER} --once key {form} {redirection}")
@@ -229,7 +254,7 @@ def test_an_output_that_nobody_can_read_loses_no_record(journal, signed_in, dial
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", ">&- 2>&-", ">/dev/full 2>/dev/full"])
-@pytest.mark.parametrize("form", ["", "--json"])
+@pytest.mark.parametrize("form", ["", "--json", "--verbose"])
 def test_a_placed_call_is_no_failure_when_its_receipt_cannot_be_written(signed_in, redirection, form):
     """Exit 0 says that it was placed; any other code would make a script dial again."""
     done = by_shell(f"dial {NUMBER} --once key {form} {redirection}")
@@ -238,7 +263,7 @@ def test_a_placed_call_is_no_failure_when_its_receipt_cannot_be_written(signed_i
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
-@pytest.mark.parametrize("form", ["", "--json"])
+@pytest.mark.parametrize("form", ["", "--json", "--verbose"])
 def test_an_unknown_outcome_keeps_its_exit_code_when_nothing_can_be_written(sign_in_to, redirection, form):
     """Exit 9 is the only thing that a script without output still sees."""
     with FaultServer(FAILS, TELLS_NOBODY) as server:

@@ -3,31 +3,42 @@
 import base64
 import json
 import os
+import random
 import shutil
 import socket
 import sqlite3
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from evocall import guard, placing
-from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected
+from evocall import guard, placing, records
+from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected, UsageError
 from evocall.journal import Filter, Journal, Key, Reserved
 from evocall.model import (
     Answer,
     Call,
+    Campaign,
     DialRequest,
     Ending,
     Flow,
@@ -42,6 +53,7 @@ from evocall.model import (
 )
 from evocall.records import LONGEST_RESPONSE, call_id
 from evocall.schema import MIGRATIONS
+from tests import postgresql
 
 NOW = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -49,6 +61,8 @@ PLACED = Answer(Outcome.PLACED, 200, "6743a0b1c2d3e4f5a6b7c8d9", {"id": "6743a0b
 REFUSED = Answer(Outcome.NOT_PLACED, 400, error=Rejected("The service refused the request (400)."))
 LOST = Answer(Outcome.UNKNOWN, 500, error=OutcomeUnknown("the service answered 500."))
 BUSY = Answer(Outcome.NOT_PLACED, 429, error=RateLimited("Fewer, please."), resend=True, retry_after=5.0)
+HUGE = Answer(Outcome.PLACED, 200, "1", {"id": "1", "log": "x" * (2 * LONGEST_RESPONSE)})
+LONG = random.Random(1).randbytes(10_000).hex()  # nothing that could be compressed
 ANSWERS = {answer.outcome: answer for answer in (PLACED, REFUSED, LOST)}
 
 
@@ -76,34 +90,153 @@ def reserve(
     )
 
 
-def crash(journal: Journal) -> None:
-    """End the journal as the end of its process would: nothing resolved, and the kernel drops the lock."""
-    engine = journal._engine
-    engine._connection.close()
-    if engine._lease is not None:
-        os.close(engine._lease._file)
+class InFile:
+    """A journal in a file, as everybody else sees it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.where = directory / "journal.db"
+        self.name = str(self.where)
+
+    def empty(self) -> None:
+        """Forget it."""
+        shutil.rmtree(self.where.parent, ignore_errors=True)
+
+    def prepare(self) -> None:
+        """Make room for it."""
+        self.where.parent.mkdir()
+
+    def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What one statement finds or changes, over another connection."""
+        with closing(sqlite3.connect(self.where)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def states(self) -> list[str]:
+        """The states as they are on disk, oldest first."""
+        return [state for (state,) in self.run("SELECT state FROM calls ORDER BY id")] if self.where.exists() else []
+
+    def crash(self, journal: Journal) -> None:
+        """End the journal as the end of its process would: nothing resolved, and the kernel drops the lock."""
+        engine = journal.engine
+        engine._connection.close()
+        if engine._lease is not None:
+            os.close(engine._lease._file)
+
+    def end_leases_of_the_dead(self) -> None:
+        """The kernel has done it."""
+
+    def forget_who_lives(self) -> None:
+        """As a cleaner of old files does."""
+        shutil.rmtree(self.where.parent / "running")
+
+    def refuse_writes(self, journal: Journal) -> None:
+        """From now on nothing can be written."""
+        journal.engine._connection.execute("PRAGMA query_only = ON")
+
+    def contents(self) -> bytes:
+        """All that is kept, the write-ahead log with it."""
+        files = {file.name: file.read_bytes() for file in self.where.parent.rglob("*") if file.is_file()}
+        assert {"journal.db", "journal.db-wal"} <= set(files)
+        return b"\n".join(files.values())
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
-def raw_states(path: Path) -> list[str]:
-    """The states as they are on disk for everybody else, oldest first."""
-    with closing(sqlite3.connect(path)) as connection:
-        return [state for (state,) in connection.execute("SELECT state FROM calls ORDER BY id")]
+class InDatabase:
+    """A journal in a PostgreSQL database, as everybody else sees it."""
+
+    def __init__(self, url: str) -> None:
+        self.where = self.name = url
+        self._connection = psycopg.connect(url, autocommit=True)
+        self.empty()
+
+    def empty(self) -> None:
+        """Forget it, with whoever is still connected; that is faster than to make a new database."""
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        self.run("DROP SCHEMA public CASCADE")
+        self.run("CREATE SCHEMA public")
+
+    def prepare(self) -> None:
+        """Make room for it: there is a database."""
+
+    def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What one statement finds or changes, over another connection."""
+        cursor = self._connection.execute(statement.replace("?", "%s").encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def states(self) -> list[str]:
+        """The states as they are committed, oldest first."""
+        try:
+            return [state for (state,) in self.run("SELECT state FROM calls ORDER BY id")]
+        except psycopg.errors.UndefinedTable:
+            return []
+
+    def crash(self, journal: Journal) -> None:
+        """End the journal as the end of its process would: nothing resolved, and in time the lease ends."""
+        engine = journal.engine
+        engine._closing.set()
+        engine._connection.close()
+        if engine.holder is not None:
+            self.run("UPDATE leases SET ends_at = 0 WHERE holder = ?", engine.holder)
+
+    def end_leases_of_the_dead(self) -> None:
+        """As time does."""
+        self.forget_who_lives()
+
+    def forget_who_lives(self) -> None:
+        """As when no host could renew its lease in time."""
+        self.run("UPDATE leases SET ends_at = 0")
+
+    def refuse_writes(self, journal: Journal) -> None:
+        """From now on nothing can be written."""
+        journal.engine._connection.execute("SET default_transaction_read_only = on")
+
+    def contents(self) -> bytes:
+        """All rows of all tables, as text."""
+        tables = self.run("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        assert ("calls",) in tables
+        return "\n".join(str(self.run(f"SELECT t::TEXT FROM {name} t")) for (name,) in tables).encode()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
 
-def outcomes(path: Path) -> list[str]:
+Store = InFile | InDatabase
+
+
+def outcomes(store: Store) -> list[str]:
     """The outcomes that the history shows, oldest first."""
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         return [str(record.call.outcome) for record in journal.calls()][::-1]
 
 
-@pytest.fixture
-def path(home: Path) -> Path:
-    return home / "evocall" / "journal.db"
+@pytest.fixture(scope="module")
+def database(postgres_server: postgresql.Server | None) -> str | None:
+    """The URL of a database for these tests, None where there is no server."""
+    return postgres_server and postgres_server.database()
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def store(
+    request: pytest.FixtureRequest, home: Path, database: str | None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """The place of a journal that is not there yet, which commands use as well."""
+    if request.param == "file":
+        yield InFile(home / "evocall")
+        return
+    request.getfixturevalue("postgres")
+    with closing(InDatabase(str(database))) as store:
+        monkeypatch.setenv("EVOCALL_JOURNAL", store.where)
+        yield store
 
 
 @pytest.fixture
-def journal(path: Path) -> Iterator[Journal]:
-    with Journal(path) as journal:
+def journal(store: Store) -> Iterator[Journal]:
+    with Journal(store.where) as journal:
         yield journal
 
 
@@ -141,19 +274,19 @@ def place(
     return placing.place(plan or plan_for(), service, journal, terms, tell=lambda _: None, clock=clock)
 
 
-def test_a_call_is_committed_before_the_request_leaves_and_resolved_after(journal, path):
+def test_a_call_is_committed_before_the_request_leaves_and_resolved_after(journal, store):
     """Another connection sees the row while the request is on its way, so a power cut would leave it there."""
     seen = []
-    service = Service(PLACED, watch=lambda: seen.append(raw_states(path)))
+    service = Service(PLACED, watch=lambda: seen.append(store.states()))
     place(journal, service)
-    assert (seen, raw_states(path)) == ([["sending"]], ["placed"])
+    assert (seen, store.states()) == ([["sending"]], ["placed"])
 
 
-def test_each_attempt_is_on_disk_before_it_is_made(journal, path):
+def test_each_attempt_is_on_disk_before_it_is_made(journal, store):
     """Between two attempts the row waits, and the second one is as committed as the first."""
     seen = []
-    service = Service(BUSY, PLACED, watch=lambda: seen.append(raw_states(path)))
-    clock = placing.Clock(pause=lambda _: seen.append(raw_states(path)))
+    service = Service(BUSY, PLACED, watch=lambda: seen.append(store.states()))
+    clock = placing.Clock(pause=lambda _: seen.append(store.states()))
     placing.place(plan_for(), service, journal, placing.Terms(), tell=lambda _: None, clock=clock)
     assert seen == [["sending"], ["waiting"], ["sending"]]
     [record] = journal.calls()
@@ -179,37 +312,39 @@ def dial_at(answer: bytes, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> 
                 process.kill()
 
 
-def test_a_dial_that_is_killed_while_the_request_is_on_its_way_is_unknown(path, monkeypatch, evocall):
+def test_a_dial_that_is_killed_while_the_request_is_on_its_way_is_unknown(store, monkeypatch, evocall):
     """The row was there with the first byte, its key is held back, and the history says why."""
     with dial_at(b"", monkeypatch, "--once", "k") as process:
-        assert raw_states(path) == ["sending"]
-        assert outcomes(path) == ["unknown"]
+        assert store.states() == ["sending"]
+        assert outcomes(store) == ["unknown"]
         process.kill()
         process.wait()
+    store.end_leases_of_the_dead()
     [call] = json.loads(evocall("history", "--outcome", "unknown", "--json").out)
     assert (call["outcome"], call["error"]["code"]) == ("unknown", "died")
     again = evocall("dial", "+18145550100", "--flow", "id:f", "--once", "k", "--json")
     assert (again.code, json.loads(again.out)["error"]["code"]) == (9, "held_back")
-    assert raw_states(path) == ["unknown"]
+    assert store.states() == ["unknown"]
 
 
-def test_a_dial_that_is_killed_between_two_attempts_was_not_placed(path, monkeypatch):
+def test_a_dial_that_is_killed_between_two_attempts_was_not_placed(store, monkeypatch):
     """Its key may be used by the next run."""
     busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 50\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     with dial_at(busy, monkeypatch, "--once", "k") as process:
         assert "Trying again in 50 s" in process.stderr.readline()
         process.kill()
         process.wait()
-    with Journal(path) as journal:
+    store.end_leases_of_the_dead()
+    with Journal(store.where) as journal:
         assert isinstance(reserve(journal, "k"), Reserved)
-    assert outcomes(path) == ["not_placed", "unknown"]
+    assert outcomes(store) == ["not_placed", "unknown"]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PLACED, Outcome.NOT_PLACED, Outcome.UNKNOWN])
-def test_what_is_resolved_is_remembered_whole(path, outcome):
+def test_what_is_resolved_is_remembered_whole(store, outcome):
     """Every field of the call, after the journal was closed and opened again."""
     answer = ANSWERS[outcome]
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         record = journal.resolve(reserve(journal, "k"), answer, timedelta(milliseconds=1234))
     expected = Call(
         outcome,
@@ -225,7 +360,7 @@ def test_what_is_resolved_is_remembered_whole(path, outcome):
         error=answer.error and answer.error.document(),
         id="0001",
     )
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         [kept] = journal.calls()
     assert kept == record
     assert expected == kept.call
@@ -233,16 +368,16 @@ def test_what_is_resolved_is_remembered_whole(path, outcome):
 
 
 @pytest.mark.parametrize("name", ["101O", "1010", "1oIo", "6743a0b1c2d3e4f5a6b7c8d9"])
-def test_a_call_is_found_by_its_short_name_and_by_its_session(path, name):
+def test_a_call_is_found_by_its_short_name_and_by_its_session(store, name):
     """Read aloud or typed by hand: letters in any case, and those that look like digits."""
-    Journal(path).__exit__()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, attempt, requested_at, "
-            "session_id) VALUES (?, 'placed', 'x', 'p', 'u', 'h', '+18145550100', 'f', 1, 0, ?)",
-            (32**3 + 32, PLACED.session_id),
-        )
-    with Journal(path) as journal:
+    Journal(store.where).__exit__()
+    store.run(
+        "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, attempt, requested_at, "
+        "session_id) VALUES (?, 'placed', 'x', 'p', 'u', 'h', '+18145550100', 'f', 1, 0, ?)",
+        32**3 + 32,
+        PLACED.session_id,
+    )
+    with Journal(store.where) as journal:
         found = journal.find(name)
         assert found is not None
         assert (found.call.id, found.call.session_id) == ("1010", PLACED.session_id)
@@ -256,9 +391,9 @@ def test_a_name_that_is_nobodys_finds_nothing(journal, name):
     assert journal.find(name) is None
 
 
-def test_only_an_unknown_call_can_be_settled(path):
+def test_only_an_unknown_call_can_be_settled(store):
     """It is placed from then on, and nothing is left of the error; what was known stays as it was."""
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         for answer in (LOST, PLACED, REFUSED):
             journal.resolve(reserve(journal, answer.outcome), answer, SECOND)
         lost, placed, refused = list(journal.calls())[::-1]
@@ -267,21 +402,21 @@ def test_only_an_unknown_call_can_be_settled(path):
         assert journal.settle("0003", "found", "it was seen") == refused
     expected = replace(lost.call, outcome=Outcome.PLACED, session_id="found", settled="it was seen", error=None)
     assert settled.call == expected
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         assert journal.find("0001") == settled
         found = reserve(journal, LOST.outcome)
         assert (found.id, found.outcome) == ("0001", "placed")
 
 
-def test_how_a_call_went_on_is_remembered(path):
+def test_how_a_call_went_on_is_remembered(store):
     """The session that was seen is the call's, whatever the answer had told; seeing none takes none away."""
     ending = Ending(Phase.ENDED, answered=True, machine=True, outcome="Voicemail", seconds=7.5)
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         for answer in (PLACED, replace(PLACED, session_id="CA1"), replace(PLACED, session_id=None)):
             journal.resolve(reserve(journal), answer, SECOND)
         seen = {"0001": None, "0002": "seen", "0003": "seen"}
         followed = [journal.follow(name, session, ending) for name, session in seen.items()]
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         assert followed == list(journal.calls())[::-1]
     assert [record.call.session_id for record in followed] == [PLACED.session_id, "seen", "seen"]
     assert [record.call.ending for record in followed] == [ending] * 3
@@ -303,6 +438,7 @@ def test_an_answer_that_took_no_measurable_time_is_recorded(journal):
         ("1", "text"),
         ("1", "a lone \ud800"),
         (None, 10**400),
+        (LONG, {"id": LONG}),
     ],
 )
 def test_a_placed_call_is_recorded_whatever_the_service_sent(journal, session, response):
@@ -312,25 +448,23 @@ def test_a_placed_call_is_recorded_whatever_the_service_sent(journal, session, r
     assert place(journal, Service(), once="k").outcome == "already_placed"
 
 
-def test_a_huge_answer_is_cut_and_the_call_is_placed_all_the_same(journal, path):
-    huge = {"id": "1", "log": "x" * (2 * LONGEST_RESPONSE)}
-    place(journal, Service(Answer(Outcome.PLACED, 200, "1", huge)))
+def test_a_huge_answer_is_cut_and_the_call_is_placed_all_the_same(journal, store):
+    place(journal, Service(HUGE))
     [record] = journal.calls()
     assert (record.call.outcome, record.call.session_id) == ("placed", "1")
-    assert path.stat().st_size + path.with_name("journal.db-wal").stat().st_size < 5 * LONGEST_RESPONSE
+    [(length,)] = store.run("SELECT LENGTH(response) FROM calls")
+    assert length < 1.1 * LONGEST_RESPONSE
 
 
 @pytest.mark.parametrize("sign_in", ["basic", "cookies"])
-def test_no_secret_and_no_header_is_in_any_file(evocall, signed_in, config, home, path, sign_in):
+def test_no_secret_and_no_header_is_kept_anywhere(evocall, signed_in, config, home, store, sign_in):
     """Whatever the calls came to; the journal is held open, so that its write-ahead log is searched as well."""
     config(f'[profiles.a]\nsign_in = "{sign_in}"\n')
-    with Journal(path):
+    with Journal(store.where):
         for ending in ("100", "140", "141", "151", "163"):
             evocall("dial", f"+18145550{ending}", "--verbose", "--once", ending)
-        files = {file: file.read_bytes() for file in home.rglob("*") if file.is_file()}
-    names = {file.name for file in files}
-    assert {"journal.db", "journal.db-wal"} <= names
-    kept = b"\n".join(files.values())
+        files = [file.read_bytes() for file in home.rglob("*") if file.is_file()]
+        kept = b"\n".join([*files, store.contents()])
     assert b"+18145550151" in kept
     login = f"{signed_in.manager.username}:{signed_in.manager.password}"
     secrets = [signed_in.manager.password, base64.b64encode(login.encode()).decode(), "ss-id", "ss-pid"]
@@ -339,174 +473,102 @@ def test_no_secret_and_no_header_is_in_any_file(evocall, signed_in, config, home
     assert [secret for secret in secrets if secret.lower().encode() in kept.lower()] == []
 
 
-def modes(path: Path) -> dict[str, str]:
-    """The permissions of the state directory and of all that is in it."""
-    return {
-        str(entry.relative_to(path.parent)): f"{stat.S_IMODE(entry.stat().st_mode):o}"
-        for entry in (path.parent, *path.parent.rglob("*"))
-    }
+def versions(store: Store) -> list[int]:
+    """The schema version that the journal says it has."""
+    return [version for (version,) in store.run("SELECT version FROM schema_version")]
 
 
-def test_only_the_owner_can_read_the_journal(path):
-    """Also under a umask that lets everybody read, and while the write-ahead log is there."""
-    before = os.umask(0)
-    try:
-        with Journal(path) as journal:
-            reserve(journal)
-            found = modes(path)
-    finally:
-        os.umask(before)
-    assert {found.pop("."), found.pop("running")} == {"700"}
-    assert {"journal.db", "journal.db-wal", "journal.db-shm"} <= set(found)
-    assert set(found.values()) == {"600"}
+def test_the_schema_version_is_recorded(journal, store):
+    assert versions(store) == [len(MIGRATIONS)]
 
 
-def test_a_journal_that_others_could_read_is_narrowed(path):
-    with Journal(path) as journal:
-        reserve(journal)
-    path.chmod(0o644)
-    with Journal(path) as journal:
-        reserve(journal, "k")
-        assert [modes(path)[name] for name in ("journal.db", "journal.db-wal")] == ["600", "600"]
+def make_of_the_first_version(store: Store) -> None:
+    """A journal as the first evocall left it, with one call in it."""
+    store.prepare()
+    for statement in MIGRATIONS[0].split(";"):
+        store.run(statement)
+    store.run("CREATE TABLE schema_version (version BIGINT NOT NULL)")
+    store.run("INSERT INTO schema_version (version) VALUES (1)")
+    store.run(
+        "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, once_key, attempt, "
+        "requested_at) VALUES (7, 'placed', 'x', 'default', 'http://127.0.0.1:9', 'localhost', '+18145550100', "
+        "'f', 'k', 1, 1777982400000)"
+    )
 
 
-def test_a_directory_that_was_there_before_is_left_as_it_is(path):
-    """EVOCALL_HOME may be any directory, also one that others need; the files in it are closed to them all the same."""
-    path.parent.mkdir()
-    path.parent.chmod(0o755)
-    with Journal(path):
-        assert (modes(path)["."], modes(path)["journal.db"]) == ("755", "600")
-
-
-def test_a_log_that_a_crash_left_readable_is_narrowed(path):
-    """The write-ahead log holds the latest calls, as the journal does."""
-    left = Journal(path)
-    reserve(left)
-    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
-        path.with_name(name).chmod(0o644)
-    with Journal(path) as journal:
-        reserve(journal, "k")
-        found = modes(path)
-    crash(left)
-    assert [found[name] for name in ("journal.db", "journal.db-wal", "journal.db-shm")] == ["600"] * 3
-
-
-def versions(path: Path) -> list[int]:
-    """The schema version that the file says it has."""
-    with closing(sqlite3.connect(path)) as connection:
-        return [version for (version,) in connection.execute("SELECT version FROM schema_version")]
-
-
-def test_the_schema_version_is_recorded(journal, path):
-    assert versions(path) == [len(MIGRATIONS)]
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_calls(path):
+def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_calls(store):
     """Its used keys stay used after the upgrade."""
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executescript(MIGRATIONS[0])
-        connection.execute("CREATE TABLE schema_version (version BIGINT NOT NULL)")
-        connection.execute("INSERT INTO schema_version (version) VALUES (1)")
-        connection.execute(
-            "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, once_key, attempt, "
-            "requested_at) VALUES (7, 'placed', 'x', 'default', 'http://127.0.0.1:9', 'localhost', '+18145550100', "
-            "'f', 'k', 1, 1777982400000)"
-        )
-    with Journal(path) as journal:
+    make_of_the_first_version(store)
+    with Journal(store.where) as journal:
         found = reserve(journal, "k")
         assert (found.outcome, found.id, found.requested_at) == ("placed", "0007", NOW)
         assert (found.settled, found.ending) == (None, None)
         assert reserve(journal, "new") == Reserved(8)
-    assert versions(path) == [len(MIGRATIONS)]
+    assert versions(store) == [len(MIGRATIONS)]
 
 
-def test_a_journal_of_a_newer_version_is_refused_and_left_alone(evocall, signed_in, path):
+def test_a_journal_of_a_newer_version_is_refused_and_left_alone(evocall, signed_in, store):
     """Nobody knows what its rows mean, so nothing is dialled."""
-    Journal(path).__exit__()
+    Journal(store.where).__exit__()
     newer = len(MIGRATIONS) + 1
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE schema_version SET version = ?", (newer,))
+    store.run("UPDATE schema_version SET version = ?", newer)
     result = evocall("dial", "+18145550100", "--json")
     assert (result.code, json.loads(result.out)["error"]["code"]) == (10, "journal_newer")
-    assert f"{path} was written by a newer evocall (schema {newer}; this one knows {newer - 1})" in result.err
+    assert f"{store.name} was written by a newer evocall (schema {newer}; this one knows {newer - 1})" in result.err
     assert signed_in.dials() == []
-    assert versions(path) == [newer]
+    assert versions(store) == [newer]
 
 
-@pytest.mark.parametrize(
-    "content", [b"this is not a database, and long enough to be sure " * 40, b"SQLite format 3\0xx"]
-)
-def test_a_damaged_journal_stops_every_call(evocall, signed_in, path, content):
-    """The error says what the way out costs."""
-    path.parent.mkdir()
-    path.write_bytes(content)
-    result = evocall("dial", "+18145550100")
-    assert (result.code, signed_in.dials()) == (10, [])
-    assert str(path) in result.err
-    assert path.read_bytes() == content
-
-
-def test_a_journal_that_cannot_be_made_stops_every_call(evocall, signed_in, path):
-    path.mkdir(parents=True)
-    result = evocall("dial", "+18145550100")
-    assert (result.code, signed_in.dials()) == (10, [])
-    assert f"{path} cannot be used" in result.err
-    assert "Without it nothing is dialled." in result.err
-
-
-def test_a_journal_that_cannot_be_written_stops_the_call_before_it_leaves(journal):
+def test_a_journal_that_cannot_be_written_stops_the_call_before_it_leaves(journal, store):
     """A row that is not on disk allows no request."""
-    journal._engine._connection.execute("PRAGMA query_only = ON")
+    store.refuse_writes(journal)
     service = Service(PLACED)
     with pytest.raises(JournalError):
         place(journal, service)
     assert service.asked == 0
 
 
-def test_a_call_whose_outcome_cannot_be_recorded_is_reported_and_stays_unknown(path):
+def test_a_call_whose_outcome_cannot_be_recorded_is_reported_and_stays_unknown(store):
     """The phone rings, so the receipt says placed; the journal never says that it did not."""
-    journal = Journal(path)
-    service = Service(PLACED, watch=lambda: journal._engine._connection.execute("PRAGMA query_only = ON") and None)
+    journal = Journal(store.where)
+    service = Service(PLACED, watch=lambda: store.refuse_writes(journal))
     told: list[str] = []
     call = placing.place(plan_for(), service, journal, placing.Terms(), tell=told.append)
-    crash(journal)
+    store.crash(journal)
     assert (call.outcome, call.session_id) == ("placed", PLACED.session_id)
     assert "could not be recorded" in told[0]
-    assert outcomes(path) == ["unknown"]
+    assert outcomes(store) == ["unknown"]
 
 
-def test_a_refused_call_leaves_no_row(journal, path):
+def test_a_refused_call_leaves_no_row(journal, store):
     """What a guard refuses was not attempted."""
     with pytest.raises(Refused):
         reserve(journal, plan=plan_for(max_per_day=0))
-    assert raw_states(path) == []
+    assert store.states() == []
 
 
-def test_looking_ahead_reserves_nothing(journal, path):
+def test_looking_ahead_reserves_nothing(journal, store):
     earlier = journal.earlier(plan_for(), key=Key("k"), now=NOW, hold_back=guard.HOLD_BACK)
     assert (earlier.placed, earlier.in_flight, earlier.unknown) == (None, False, None)
-    assert raw_states(path) == []
+    assert store.states() == []
 
 
-def test_a_living_process_is_not_declared_dead(journal, path):
+def test_a_living_process_is_not_declared_dead(journal, store):
     """Its row stays open for as long as it lives, and its key cannot be had by anybody else."""
     reserve(journal, "k")
-    with Journal(path) as other:
+    with Journal(store.where) as other:
         assert [reserve(other, "k") for _ in range(3)] == [None] * 3
         assert reserve(other, "k", again=True) is None
-    assert raw_states(path) == ["sending"]
+    assert store.states() == ["sending"]
 
 
-def test_a_row_whose_process_is_gone_may_have_rung_if_it_was_being_sent(path):
+def test_a_row_whose_process_is_gone_may_have_rung_if_it_was_being_sent(store):
     """Two of one process: one was on its way, one waited for its second attempt."""
-    gone = Journal(path)
+    gone = Journal(store.where)
     reserve(gone, "sent")
     gone.wait(reserve(gone, "waited"), BUSY)
-    crash(gone)
-    with Journal(path) as journal:
+    store.crash(gone)
+    with Journal(store.where) as journal:
         with pytest.raises(OutcomeUnknown):
             reserve(journal, "sent")
         assert isinstance(reserve(journal, "sent", again=True), Reserved)
@@ -514,32 +576,32 @@ def test_a_row_whose_process_is_gone_may_have_rung_if_it_was_being_sent(path):
         assert [str(record.call.outcome) for record in journal.calls()][::-1][:2] == ["unknown", "not_placed"]
 
 
-def test_a_row_that_waited_and_was_sent_again_may_have_rung(path):
+def test_a_row_that_waited_and_was_sent_again_may_have_rung(store):
     """The second attempt counts like the first."""
-    gone = Journal(path)
+    gone = Journal(store.where)
     reserved = reserve(gone)
     gone.wait(reserved, BUSY)
     gone.resume(reserved, 2, NOW)
-    crash(gone)
-    assert outcomes(path) == ["unknown"]
+    store.crash(gone)
+    assert outcomes(store) == ["unknown"]
 
 
-def test_whoever_was_taken_for_dead_does_not_dial_when_somebody_else_has(path):
-    """A cleaner of old files may remove the sign of life of a call that waits for its second attempt."""
-    first, second = Journal(path), Journal(path)
+def test_whoever_was_taken_for_dead_does_not_dial_when_somebody_else_has(store):
+    """The sign of life of a call that waits for its second attempt may be gone, though its process is not."""
+    first, second = Journal(store.where), Journal(store.where)
     waiting = reserve(first, "k")
     first.wait(waiting, BUSY)
-    shutil.rmtree(path.parent / "running")
+    store.forget_who_lives()
     second.resolve(reserve(second, "k"), PLACED, SECOND)
     with first, second, pytest.raises(JournalError):
         first.resume(waiting, 2, NOW)
-    assert outcomes(path) == ["not_placed", "placed"]
+    assert outcomes(store) == ["not_placed", "placed"]
 
 
-def test_a_second_look_in_one_process_costs_no_row(path):
+def test_a_second_look_in_one_process_costs_no_row(store):
     """Two journals are open here when another process opens and closes its own; what is then recorded must stay."""
     look = "from evocall import cli; cli.main(['history', '--csv'])"
-    with Journal(path) as journal, Journal(path):
+    with Journal(store.where) as journal, Journal(store.where):
         subprocess.run([sys.executable, "-c", look], check=True, timeout=60, capture_output=True)
         journal.resolve(reserve(journal, "k"), PLACED, SECOND)
         seen = subprocess.run([sys.executable, "-c", look], check=True, timeout=60, capture_output=True, text=True)
@@ -607,9 +669,9 @@ def in_one_transaction(journal: Journal, *works: Callable[[], object]) -> list[o
     return results
 
 
-def test_an_error_that_threads_share_is_about_the_call_of_each(journal):
+def test_an_error_that_threads_share_is_about_the_call_of_each(journal, store):
     """When the disk fails, each row of a campaign is reported with its own number."""
-    journal._engine._connection.execute("PRAGMA query_only = ON")
+    store.refuse_writes(journal)
     numbers = [f"+1814555010{n}" for n in range(3)]
     works = [lambda number=number: place(journal, Service(), plan=plan_for(number=number)) for number in numbers]
     errors = in_one_transaction(journal, *works)
@@ -628,14 +690,29 @@ def test_what_one_thread_cannot_write_costs_no_other_thread_its_record(journal):
     assert [str(kept.call.outcome) for kept in journal.calls()] == ["placed"]
 
 
-def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(path):
+@pytest.mark.parametrize("letter", ["k", "ß", "☎", "\U0001f4de"])
+def test_a_key_has_at_most_a_thousand_bytes(journal, letter):
+    """No index takes much longer ones; a key that cannot be held is refused before anything else."""
+    longest = letter * (1000 // len(letter.encode()))
+    reserved = reserve(journal, longest)
+    journal.resolve(reserved, PLACED, SECOND)
+    assert reserve(journal, longest).id == "0001"
+    with pytest.raises(UsageError, match="at most 1000"):
+        reserve(journal, longest + letter)
+    with pytest.raises(UsageError, match="at most 1000"):
+        journal.begin_campaign(Campaign(longest + letter, "default", "welcome", None), NOW)
+    journal.begin_campaign(Campaign(longest, "default", "welcome", None), NOW)
+    assert journal.campaign(longest) is None
+
+
+def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(store):
     """While the first request is on its way the second says what it waits for, and sends nothing."""
     second_waits, first_done = threading.Event(), threading.Event()
     second_service, second_call = Service(), []
 
     def second() -> None:
         clock = placing.Clock(sleep=lambda _: first_done.wait())
-        with Journal(path) as other:
+        with Journal(store.where) as other:
             terms = placing.Terms("k")
             tell = lambda _: second_waits.set()  # noqa: E731 - a listener
             second_call.append(placing.place(plan_for(), second_service, other, terms, tell=tell, clock=clock))
@@ -646,7 +723,7 @@ def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(path):
         thread.start()
         assert second_waits.wait(30)
 
-    with Journal(path) as journal:
+    with Journal(store.where) as journal:
         first_call = place(journal, Service(PLACED, watch=while_sending), once="k")
         first_done.set()
         thread.join()
@@ -772,29 +849,28 @@ class Row:
 
 
 class Ledger(RuleBasedStateMachine):
-    """Several processes at one journal file, any of which may die at any moment, while the clock jumps."""
+    """Several processes at one journal, any of which may die at any moment, while the clock jumps."""
 
     journals = Bundle("journals")
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
-        self.path = self.directory / "state" / "journal.db"
+        self.store = store
+        store.empty()
         self.rows: list[Row] = []
         self.alive: list[Journal] = []
         self.now = NOW
 
     def teardown(self) -> None:
         for journal in self.alive:
-            crash(journal)
+            self.store.crash(journal)
             self.bury(journal)
-        with Journal(self.path) as journal:
+        with Journal(self.store.where) as journal:
             self.agree(journal)
-        shutil.rmtree(self.directory)
 
     @rule(target=journals)
     def open(self):
-        journal = Journal(self.path)
+        journal = Journal(self.store.where)
         self.alive.append(journal)
         return journal
 
@@ -864,7 +940,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(journal=consumes(journals))
     def crash(self, journal):
-        crash(journal)
+        self.store.crash(journal)
         self.bury(journal)
 
     @rule(journal=consumes(journals))
@@ -893,10 +969,8 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_disk_says_no_less_than_what_happened(self):
         """Rows of the dead may not be buried yet; all others are on disk as they are, and none ever changes back."""
-        if not self.path.exists():
-            return
         unburied = {"unknown": {"unknown", "sending"}, "not_placed": {"not_placed", "waiting"}}
-        states = raw_states(self.path)
+        states = self.store.states()
         assert len(states) == len(self.rows)
         for row, state in zip(self.rows, states, strict=True):
             dead = all(row.holder is not journal for journal in self.alive)
@@ -909,8 +983,11 @@ class Ledger(RuleBasedStateMachine):
                 assert not any(earlier.may_have_rung for earlier in self.rows[:n] if earlier.key == row.key)
 
 
-Ledger.TestCase.settings = settings(deadline=None, max_examples=120, stateful_step_count=40)
-TestLedger = Ledger.TestCase
+def test_whatever_happens_a_key_rings_once_and_no_call_is_forgotten(store):
+    """Histories of some dozen steps each; a database takes ten times as long for one as a file."""
+    examples = 120 if isinstance(store, InFile) else 20
+    steps = settings(deadline=None, max_examples=examples, stateful_step_count=40)
+    run_state_machine_as_test(lambda: Ledger(store), settings=steps)
 
 
 def test_the_history_is_read_newest_first_and_filtered(journal):
@@ -921,3 +998,27 @@ def test_the_history_is_read_newest_first_and_filtered(journal):
     assert [record.once_key for record in journal.calls(Filter(since=NOW + SECOND))] == ["k2", "k1"]
     assert [record.once_key for record in journal.calls(Filter(outcome=Outcome.PLACED))] == ["k0"]
     assert list(journal.calls(Filter(number="+18145550199"))) == []
+
+
+def test_a_history_of_many_pages_shows_each_call_once(journal, monkeypatch):
+    """However the pages fall: the last one may be full, and a call may be added while they are read."""
+    ids = [call_id(reserve(journal, f"k{n}", now=NOW - n * SECOND).id) for n in range(7)]
+    for size, limit in product((1, 3, 4, 7, 8, 100), (None, 1, 3, 6, 7, 50)):
+        monkeypatch.setattr(records, "PAGE", size)
+        shown = [record.call.id for record in journal.calls(Filter(limit=limit))]
+        assert shown == ids[::-1][:limit], (size, limit)
+        reading = journal.calls(Filter(limit=limit))
+        begun = [next(reading).call.id]
+        ids.append(call_id(reserve(journal, f"added/{size}/{limit}").id))
+        assert shown == [*begun, *(record.call.id for record in reading)], (size, limit)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_campaign_of_many_pages_has_each_row_once(journal, monkeypatch, size):
+    """Of those that were placed, or may have been."""
+    monkeypatch.setattr(records, "PAGE", size)
+    for n in range(10):
+        key = Key(f"k{n}", "c" if n % 2 else None)
+        found = journal.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=guard.HOLD_BACK)
+        journal.resolve(found, REFUSED if n == 3 else PLACED, SECOND)
+    assert list(journal.campaign_keys("c")) == [(f"k{n}", "placed") for n in (9, 7, 5, 1)]

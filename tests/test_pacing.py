@@ -1,14 +1,21 @@
 """One pace for all processes of a profile: never faster than asked, never slower than need be."""
 
-from math import ceil
+import time
+from contextlib import ExitStack, closing
+from itertools import count
+from math import ceil, inf
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evocall.pacing import FilePace
+from evocall import common_pace
+from evocall import postgres as database
+from evocall.pacing import LONGEST_HOLD, FilePace
 
 PACES = st.floats(0.2, 200)
+ENGINES = ["file", "postgresql"]
 
 
 class Clock:
@@ -21,9 +28,34 @@ class Clock:
         return self.now
 
 
+class ServersClock(Clock):
+    """The same, and a server's clock that is right when this one says 0 at `zero`: it counts whole microseconds."""
+
+    zero = 1_777_982_400
+
+    @property
+    def now(self) -> float:
+        return self._now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        self._now = seconds
+        common_pace.NOW = f"{round((self.zero + seconds) * common_pace.SECOND)}::BIGINT"
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
 @pytest.fixture
-def clock():
-    return Clock()
+def clock(engine, monkeypatch):
+    if engine == "file":
+        return Clock()
+    monkeypatch.setattr(common_pace, "NOW", common_pace.NOW)
+    clock = ServersClock()
+    monkeypatch.setattr(common_pace, "time", SimpleNamespace(monotonic=clock, sleep=time.sleep))
+    return clock
 
 
 @pytest.fixture
@@ -32,17 +64,26 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def pace(path, clock):
-    """Opens the pace, as a process does."""
-    opened = []
+def processes(engine, path, clock, request):
+    """Opens the pace of an account, each time as another process does."""
+    with ExitStack() as stack:
+        if engine == "postgresql":
+            url = request.getfixturevalue("postgres").database()
 
-    def make(per_second):
-        opened.append(FilePace(path, per_second, clock))
-        return opened[-1]
+        def make(account, per_second):
+            if engine == "file":
+                path.parent.mkdir(exist_ok=True)
+                return stack.enter_context(closing(FilePace(path.with_name(account), per_second, clock)))
+            opened = stack.enter_context(closing(database.Database(url)))
+            return stack.enter_context(closing(opened.pace(account, per_second)))
 
-    yield make
-    for one in opened:
-        one.close()
+        yield make
+
+
+@pytest.fixture
+def pace(processes):
+    """Opens the pace of the one account."""
+    return lambda per_second: processes("default", per_second)
 
 
 def starts(pace, clock, delays):
@@ -60,17 +101,17 @@ def most_in_a_second(moments):
     return max(sum(begin <= moment < begin + 1 for moment in moments) for begin in moments)
 
 
-any_paths = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@any_paths
-@given(per_second=PACES, delays=st.lists(st.floats(0, 3) | st.floats(0, 0.01), min_size=1, max_size=150))
-def test_no_second_has_more_calls_than_the_pace(tmp_path_factory, per_second, delays):
+def test_no_second_has_more_calls_than_the_pace(processes, clock, engine):
     """Whatever holds the calls up in between."""
-    clock = Clock()
-    pace = FilePace(tmp_path_factory.mktemp("pace") / "any", per_second, clock)
-    assert most_in_a_second(starts(pace, clock, delays)) <= ceil(per_second)
-    pace.close()
+    accounts = map(str, count())
+
+    @settings(max_examples=150 if engine == "file" else 60, deadline=None)
+    @given(per_second=PACES, delays=st.lists(st.floats(0, 3) | st.floats(0, 0.01), min_size=1, max_size=150))
+    def check(per_second, delays):
+        pace = processes(next(accounts), per_second)
+        assert most_in_a_second(starts(pace, clock, delays)) <= ceil(per_second)
+
+    check()
 
 
 @pytest.mark.parametrize("per_second", [0.5, 1, 3, 50])
@@ -83,10 +124,11 @@ def test_there_is_no_burst_after_a_stall(pace, clock, per_second):
 
 
 @pytest.mark.parametrize("per_second", [0.5, 1, 7, 100])
-def test_many_calls_take_the_time_that_the_pace_says(pace, clock, per_second):
+def test_many_calls_take_the_time_that_the_pace_says(pace, clock, engine, per_second):
     """Within 2 %, although each call comes a little late for its slot's beginning."""
-    begun = starts(pace(per_second), clock, [0.3 / per_second] * 1000)
-    assert (begun[-1] - begun[0]) == pytest.approx(999 / per_second, rel=0.02)
+    calls = 1000 if engine == "file" else 200
+    begun = starts(pace(per_second), clock, [0.3 / per_second] * calls)
+    assert (begun[-1] - begun[0]) == pytest.approx((calls - 1) / per_second, rel=0.02)
 
 
 def test_the_first_call_starts_at_once(pace, clock):
@@ -130,13 +172,60 @@ def test_a_process_that_comes_later_joins_the_queue(pace, clock):
     assert pace(2).take() >= last + 0.5
 
 
-def test_each_profile_has_its_own_pace(tmp_path, clock):
-    paces = [FilePace(tmp_path / name, 1, clock) for name in ("a", "b")]
+def test_each_profile_has_its_own_pace(processes, clock):
+    paces = [processes(name, 1) for name in ("a", "b")]
     assert [clock.now] * 2 == [pace.take() for pace in paces]
-    for pace in paces:
-        pace.close()
 
 
+def test_a_hold_is_known_to_all_until_it_is_over(pace, clock):
+    """Slots do not look at it, and so whoever waits for one asks again at its beginning."""
+    one, other = pace(1), pace(1)
+    one.take()
+    assert (one.held(), other.held()) == (False, False)
+    one.hold(30)
+    other.hold(5)
+    clock.now += 29.9
+    assert (one.held(), other.held()) == (True, True)
+    clock.now += 0.2
+    assert (one.held(), other.held()) == (False, False)
+
+
+@pytest.mark.parametrize("seconds", [LONGEST_HOLD, 1e9, 1e300, inf])
+def test_nobody_is_held_for_longer_than_a_day(pace, clock, seconds):
+    """Whatever a service asks for."""
+    one, other = pace(1), pace(1)
+    one.hold(seconds)
+    assert clock.now + LONGEST_HOLD == other.take()
+    clock.now += LONGEST_HOLD - 1
+    assert other.held()
+    clock.now += 2
+    assert not other.held()
+
+
+in_a_file = pytest.mark.parametrize("engine", ["file"], indirect=True)
+in_a_database = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+
+
+@in_a_database
+def test_a_clock_that_is_set_right_holds_nobody_for_longer_than_a_day(pace, clock):
+    """The server's clock was a year ahead."""
+    pace(1).hold(500)
+    clock.zero -= 365 * 24 * 3600
+    clock.now += 1
+    assert pace(1).take() <= clock.now + LONGEST_HOLD
+
+
+@in_a_database
+def test_hosts_need_no_common_clock(pace, clock):
+    """Slots are counted by the server's; each host turns them into moments of its own."""
+    assert pace(1).take() == clock.now
+    started = clock.now
+    clock.zero -= 500_000 - 0.25  # on a host that was started later, a quarter of a second after the first call
+    clock.now = 500_000.0 + started
+    assert pace(1).take() == pytest.approx(clock.now + 1.01 - 0.25, abs=1e-5)
+
+
+@in_a_file
 def test_what_is_left_from_before_a_restart_holds_nobody(pace, path, clock):
     """The clock has begun anew, and was far ahead."""
     pace(1).hold(500)
@@ -145,6 +234,7 @@ def test_what_is_left_from_before_a_restart_holds_nobody(pace, path, clock):
     assert clock.now == pace(1).take()
 
 
+@in_a_file
 @pytest.mark.parametrize(
     "damage", ["", "x", "{boot}", "{boot} ", "{boot} x", "{boot} inf", "{boot} nan", "{boot} 1e300"]
 )
@@ -157,6 +247,7 @@ def test_a_damaged_file_holds_nobody(pace, path, clock, damage):
     assert clock.now < pace(1).take() <= clock.now + 1.02
 
 
+@in_a_file
 @pytest.mark.parametrize("damage", [b"\0" * 40, b"\xff" * 300, b"a " * 4000])
 def test_a_file_of_noise_holds_nobody(pace, path, clock, damage):
     """Whatever was written over it."""
