@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Self
 
@@ -51,7 +51,8 @@ class EvoVoice:
 
     def check(self, number: str) -> Number:
         """The number as it would be dialled. Raises InvalidNumber or Refused; neither network nor journal is asked."""
-        return self._planner.callee(number)
+        found = self._planner.callee(number)
+        return Number(*(getattr(found, field.name) for field in fields(Number)))
 
     def place(
         self,
@@ -64,14 +65,17 @@ class EvoVoice:
     ) -> Call:
         """Place one call; its outcome is `placed`, or `already_placed` for a key of `once` that has been used.
 
-        Raises OutcomeUnknown when the call may have been placed: never simply try again. Any other EvocallError means
-        that no call was placed; after Unavailable and RateLimited it may be tried again later.
+        Raises OutcomeUnknown when the call may have been placed: never simply try again. After Interrupted, which is
+        how Ctrl-C comes out, `error.call` says what is known of it. Any other EvocallError means that no call was
+        placed; after Unavailable and RateLimited it may be tried again later.
         """
         if once is not None and not once.strip():
             raise UsageError("once was given an empty key.", code="empty_key")
         plan = self._planner.plan(number, flow=flow, caller_id=caller_id)
-        plan = replace(plan, flow=catalog.resolved(plan.flow, self._service))
         terms = placing.Terms(once, again=again, username=self._username)
+        if plan.flow.pending and not placing.is_used(plan, self._journal, terms):
+            with placing.about(plan):
+                plan = replace(plan, flow=catalog.resolved(plan.flow, self._service))
         return settling.place(plan, self._service, self._journal, terms, tell=lambda _: None)
 
     def follow(self, call: Call, *, timeout: float = 600.0) -> Call:

@@ -5,6 +5,9 @@ import signal
 import sys
 from collections.abc import Iterable
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
+from traceback import FrameSummary, extract_tb
 from typing import Annotated
 
 import typer
@@ -73,6 +76,9 @@ def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
 def main(argv: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a receipt is no failure where its letters are not known
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "_EVOCALL_COMPLETE" in os.environ:
         completion_init()
@@ -81,9 +87,6 @@ def main(argv: list[str] | None = None) -> None:
     except EvocallError as error:
         _report(error, arguments)
         code = error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
     except Exception as error:  # noqa: BLE001 - the last door: whatever comes here is a defect, and no traceback passes
         _report(_defect(error), arguments)
         code = ExitCode.INTERNAL
@@ -100,6 +103,13 @@ def _run(arguments: list[str]) -> int:
         raise UsageError(error.format_message(), hint=hint) from error
     except typer.Abort:
         raise Interrupted("interrupted.") from None
+    except SystemExit as left:
+        broken = left.__context__  # Typer ends with exit 1 when a pipe is broken
+        if not isinstance(broken, BrokenPipeError):
+            raise
+        if any(frame.filename != __file__ for frame in _frames(broken)):
+            raise broken from None
+        return ExitCode.OK  # it was a help that nobody reads
     if code == ExitCode.INTERRUPTED:
         raise Interrupted("interrupted.")
     return code or 0
@@ -111,14 +121,16 @@ def _command(arguments: list[str]) -> list[str]:
 
 def _defect(error: Exception) -> EvocallError:
     """The error for a defect: what to report, without the values that a traceback might show."""
-    import traceback
-
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "evocall" in frame.filename]
-    where = ", ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-4:])
+    where = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in _frames(error)[-4:])
     return EvocallError(
         f"this is a defect in evocall {__version__}: {type(error).__name__} at {where or 'start'}.",
         hint="Please report it with this line and the command; evocall history shows whether a call was attempted.",
     )
+
+
+def _frames(error: BaseException) -> list[FrameSummary]:
+    """Where in evocall's own files it came up, outermost first."""
+    return [frame for frame in extract_tb(error.__traceback__) if Path(__file__).parent in Path(frame.filename).parents]
 
 
 def _report(error: EvocallError, arguments: list[str]) -> None:

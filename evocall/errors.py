@@ -198,7 +198,7 @@ class StillRunning(EvocallError):
 
 
 class Incomplete(EvocallError):
-    """A batch has ended, but not every row of it was placed."""
+    """A batch has ended, but not every row of it was placed, or the results could not be written."""
 
     exit_code = ExitCode.INCOMPLETE
     code = "incomplete"

@@ -87,12 +87,11 @@ class Watchman:
                 wait = None if self._asleep_until == math.inf else max(0.0, self._asleep_until - time.monotonic())
             rung = select.select([ear], [], [], wait)[0]
             signalled = bool(rung) and any(ear.recv(4096))
-            with self._lock:
-                flights = list(self._flights)
-            for flight in flights:
-                if signalled or flight.deadline <= time.monotonic():
+            with self._lock:  # held to the end: a connection that was let go may carry another request
+                now = time.monotonic()
+                for flight in [flight for flight in self._flights if signalled or flight.deadline <= now]:
                     flight.late = not signalled
-                    self.forget(flight)
+                    self._flights.discard(flight)
                     flight.cut()
 
 

@@ -77,7 +77,7 @@ def refuse_hours(number: Number, hours: Hours | None, now: datetime) -> None:
     if hours is None or hours.begin == hours.end:
         return
     zones = zones_of(number, now)
-    if not zones:
+    if not zones or len(zones) < len(number.zones):
         raise Refused(
             f"{number.international} may only be called {hours.text} its time, and its time zone is not known.",
             hint="--between 00:00-24:00 calls it at any hour.",

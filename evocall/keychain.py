@@ -37,7 +37,8 @@ def _fetch(profile: Profile) -> Credential | None:
     backend = _backend(profile.keyring_backend)
     if backend is None:
         return None
-    _refuse_locked(backend)
+    if not _is_set_up(backend):
+        return None
     password = backend.get_password(_service(profile), str(profile.username))
     return Credential(str(profile.username), password, f"the keyring ({_name(backend)})") if password else None
 
@@ -67,9 +68,8 @@ def forget(profile: Profile, patience: float = PATIENCE) -> bool:
 
 def _forget(profile: Profile) -> bool:
     backend = _backend(profile.keyring_backend)
-    if backend is None:
+    if backend is None or not _is_set_up(backend):
         return False
-    _refuse_locked(backend)
     try:
         backend.delete_password(_service(profile), str(profile.username))
     except keyring.errors.PasswordDeleteError:
@@ -88,19 +88,23 @@ def _backend(name: str | None) -> keyring.backend.KeyringBackend | None:
     return None if type(backend).__module__ in {"keyring.backends.fail", "keyring.backends.null"} else backend
 
 
-def _refuse_locked(backend: keyring.backend.KeyringBackend) -> None:
-    """The Secret Service backend would open a dialog to unlock; nobody may be there to answer it."""
+def _is_set_up(backend: keyring.backend.KeyringBackend) -> bool:
+    """Whether anything can be stored there; KeyringLocked when it is locked.
+
+    The Secret Service backend would open a dialog to set up or to unlock; nobody may be there to answer it.
+    """
     if type(backend).__module__ != "keyring.backends.SecretService":
-        return
+        return True
     import secretstorage
 
     with closing(secretstorage.dbus_init()) as bus:
         try:
             locked = secretstorage.Collection(bus, DEFAULT_COLLECTION).is_locked()
         except secretstorage.exceptions.ItemNotFoundException:
-            return
+            return False
     if locked:
         raise keyring.errors.KeyringLocked("it is locked")
+    return True
 
 
 def _with_patience(ask: Callable[[], Result], seconds: float) -> Result:

@@ -50,7 +50,7 @@ class Screen:
 
     def document(self, value: Any) -> None:
         """The one JSON document of a command; ASCII, so that no terminal can be moved by what is in it."""
-        _write(sys.stdout, json.dumps(value, indent=2) + "\n")
+        write(sys.stdout, json.dumps(value, indent=2) + "\n")
 
     def lines(self, lines: Sequence[Line], style: str = "bold") -> None:
         """Pairs of label and text, one a line; on a terminal the first label has the style."""
@@ -59,7 +59,7 @@ class Screen:
 
     def text(self, text: str) -> None:
         """Text that is a result as it is, such as a script or a file's content."""
-        _write(sys.stdout, text)
+        write(sys.stdout, text)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
         """A table for people; without lines and with all of each cell when stdout is not a terminal.
@@ -84,16 +84,16 @@ class Screen:
         console = Console(file=sys.stdout, width=None if terminal else 1000, no_color=_no_color(), highlight=False)
         with console.capture() as captured:
             console.print(table)
-        _write(sys.stdout, "".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+        write(sys.stdout, "".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
     def note(self, text: str) -> None:
         """Something by the way: progress, a warning, a next step."""
         if not self.quiet:
-            _write(sys.stderr, f"evocall: {clean(text)}\n")
+            write(sys.stderr, f"evocall: {clean(text)}\n")
 
     def problem(self, text: str) -> None:
         """An error that does not end the command, such as a bad row; said also when quiet."""
-        _write(sys.stderr, f"evocall: {clean(text)}\n")
+        write(sys.stderr, f"evocall: {clean(text)}\n")
 
     def preview(self, lines: Sequence[Line]) -> None:
         """Pairs of label and text about what will be done, on stderr."""
@@ -118,11 +118,13 @@ class Screen:
     def failure(self, error: EvocallError, *, calling: bool) -> None:
         """An error, on stderr for people and, with `--json`, also as the document on stdout.
 
-        `calling` says that the command was to place a call, so that the document has the keys of a call.
+        `calling` says that the command was to place a call, so that the document has the keys of a call. A defect may
+        come up when it was placed already.
         """
         _lines(sys.stderr, failure_lines(error), "bold red", lead=f"evocall: {_heading(error)}")
         if self.as_json:
-            call = error.call or (Call(Outcome.NOT_PLACED) if calling else None)
+            outcome = Outcome.UNKNOWN if error.exit_code == ExitCode.INTERNAL else Outcome.NOT_PLACED
+            call = error.call or (Call(outcome) if calling else None)
             document = {"schema": SCHEMA, **(call_document(call) if call else {}), **(error.summary or {})}
             self.document({**document, "error": error.document()})
 
@@ -275,7 +277,7 @@ def _lines(stream: TextIO | None, lines: Sequence[Line], style: str, lead: str |
     rows = [] if lead is None else [(clean(lead), "")]
     rows += [(label if label == "hint:" else clean(label).ljust(width + 2), clean(text)) for label, text in lines]
     if not _is_terminal(stream) or _no_color():
-        _write(stream, "".join(f"{label} {text}".rstrip() + "\n" for label, text in rows))
+        write(stream, "".join(f"{label} {text}".rstrip() + "\n" for label, text in rows))
         return
     from rich.console import Console
     from rich.text import Text
@@ -285,7 +287,7 @@ def _lines(stream: TextIO | None, lines: Sequence[Line], style: str, lead: str |
         console.print(Text.assemble((label, style if n == 0 else "dim"), " ", text), soft_wrap=True)
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def write(stream: TextIO | None, text: str) -> None:
     """Write and flush; a full disk or a reader that has gone away must not turn a placed call into a failure."""
     if stream is None:
         return

@@ -103,7 +103,7 @@ def place(
     """
     witness = witness or Witness()
     run = _Run(plan, service, journal, terms, tell, clock)
-    with _named(plan):
+    with about(plan):
         found = run.reserved()
     if isinstance(found, Call):
         return replace(found, outcome=Outcome.ALREADY_PLACED)
@@ -123,11 +123,20 @@ def rehearse(plan: Plan, place: Path | str, terms: Terms, clock: Clock = CLOCK) 
     if places.exists(place):
         with Journal(place) as journal:
             earlier = journal.earlier(plan, key=terms.key, now=now, hold_back=guard.HOLD_BACK)
-    with _named(plan):
+    with about(plan):
         found = _rule(plan, terms, now)(earlier)
     if found is not None:
         return replace(found, outcome=Outcome.ALREADY_PLACED)
     return _call(plan, Outcome.DRY_RUN)
+
+
+def is_used(plan: Plan, journal: Journal, terms: Terms, clock: Clock = CLOCK) -> bool:
+    """Whether a call was placed for the key already, so that nobody need be asked what the flow's name means."""
+    if terms.once is None:
+        return False
+    with about(plan):
+        earlier = journal.earlier(plan, key=terms.key, now=clock.now(), hold_back=guard.HOLD_BACK)
+    return earlier.placed is not None
 
 
 @dataclass(frozen=True)
@@ -212,18 +221,13 @@ class _Run:
 
 
 @contextmanager
-def _named(plan: Plan) -> Iterator[None]:
-    """An error that leaves the block is about this call, unless it is about an earlier one."""
+def about(plan: Plan) -> Iterator[None]:
+    """An error that leaves the block is about this call, which was not placed, unless it is about an earlier one."""
     try:
         yield
     except EvocallError as error:
-        error.call = error.call or unplaced(plan)
+        error.call = error.call or _call(plan, Outcome.NOT_PLACED)
         raise
-
-
-def unplaced(plan: Plan) -> Call:
-    """The call as an error shows it that came up before anything was reserved."""
-    return _call(plan, Outcome.NOT_PLACED)
 
 
 def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call | None]:

@@ -14,10 +14,15 @@ from evocall.reading import Checked, Reader
 OUTCOMES = ("placed", "already_placed", "not_placed", "unknown")
 
 
+def calls_now(reader: Reader, found: Checked) -> int:
+    """How many calls this run is about to place."""
+    return min(found.to_dial, reader.order.limit or found.to_dial)
+
+
 def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str, str]]:
     """What is about to happen, as lines of label and text."""
     order = reader.order
-    count = min(found.to_dial, order.limit or found.to_dial)
+    count = calls_now(reader, found)
     duration = timedelta(seconds=round(count / order.pace))
     left_out = [
         (found.bad, "bad"),
@@ -43,7 +48,7 @@ def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str,
 
 def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool) -> EvocallError | None:
     """How the run ended, as an error; None when every row of the file has been placed."""
-    again = f"The same command goes on: evocall batch {reader.table.name} --campaign {reader.order.campaign.name} …"
+    again = _again(reader)
     if interrupted:
         return Interrupted("interrupted; the calls in flight were finished and recorded.", hint=again)
     if tally.stopped is not None:
@@ -61,6 +66,15 @@ def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool)
     if rest == 0:
         again = "evocall reconcile asks whether they rang; --retry-unknown does too, and dials those not found again."
     return Incomplete(f"{placed} of {wanted} rows are placed, {unknown} may have been, {rest} are not.", hint=again)
+
+
+def without_results(reader: Reader) -> Incomplete:
+    """The end of a run that has placed all rows, and could not write what became of them."""
+    return Incomplete(
+        "all rows are placed, but the results could not be written.",
+        hint=f"{_again(reader)} With another file for --results it writes them, and dials nothing.",
+        code="results",
+    )
 
 
 def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> dict[str, Any]:
@@ -85,6 +99,10 @@ def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> 
         "rate": round((tally.outcomes.total() - tally.outcomes["already_placed"]) / seconds, 3),
         "error": None,
     }
+
+
+def _again(reader: Reader) -> str:
+    return f"The same command goes on: evocall batch {reader.table.name} --campaign {reader.order.campaign.name} …"
 
 
 def table(tally: Tally) -> Sequence[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from evocall.errors import EvocallError, UsageError
 from evocall.model import Call
+from evocall.output import utc
 from evocall.rows import Row, Table
 
 COLUMNS = ("outcome", "call", "session_id", "requested_at", "http_status", "error_code", "error")
@@ -17,10 +18,10 @@ Fate = tuple[str, Call | None, EvocallError | None]
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise UsageError for a file that is there already, or whose ending names no format."""
+    """Raise UsageError for a file that is there already, that cannot be made, or whose ending names no format."""
     if path.suffix.lower() not in {".csv", ".jsonl"}:
         raise UsageError(f"{path} should end in .csv or .jsonl.", code="results")
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(
             f"{path} exists already, and results are never written over a file.",
             hint="Name another file: it will hold all rows of the campaign, also those of earlier runs.",
@@ -28,23 +29,47 @@ def refuse_existing(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is not a directory.", code="results")
+    try:
+        tempfile.NamedTemporaryFile(dir=path.parent, prefix=_beside(path)).close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def write(path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
     """Write all rows with what became of them. Raises UsageError when the file cannot be written."""
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             _lines(file, path, table, fate)
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, path)
+        _named_like(path, temporary)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.", code="results") from error
+        raise _unwritable(path, error) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> str:
+    """How a file begins that is to become the one at that path."""
+    return f".{path.name}-"
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} cannot be written: {error.strerror}.", code="results")
+
+
+def _named_like(path: Path, temporary: str) -> None:
+    """Give the file its name, unless another one has it. Raises FileExistsError then, OSError when it cannot be."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # not every file system has hard links
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        Path(temporary).replace(path)
 
 
 def _lines(file: TextIO, path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
@@ -69,7 +94,7 @@ def _judged(table: Table, fate: Callable[[Row], Fate]) -> Iterator[tuple[Row, di
             "outcome": outcome,
             "call": call and call.id,
             "session_id": call and call.session_id,
-            "requested_at": call and call.requested_at and call.requested_at.isoformat(timespec="milliseconds"),
+            "requested_at": call and call.requested_at and utc(call.requested_at),
             "http_status": call and call.http_status,
             "error_code": failure.get("code"),
             "error": failure.get("message"),

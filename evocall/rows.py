@@ -40,11 +40,15 @@ class Row(NamedTuple):
 
 
 class Table:
-    """An open file of rows. `columns` are its headings; a JSON Lines file has those of its first object."""
+    """An open file of rows. `columns` are its headings; a JSON Lines file has those of its first object.
+
+    The names of the columns that are read may be written in any case.
+    """
 
     def __init__(self, source: IO[bytes], name: str, *, encoding: str, number_column: str, lines_of_json: bool) -> None:
         self.name = name
         self._source, self._encoding, self._number = source, encoding, number_column
+        self._names = (number_column.lower(), "flow", "caller_id", "key")
         self._read = self._json_rows if lines_of_json else self._csv_rows
         self.columns: tuple[str, ...] = ()
         rows = iter(self)
@@ -96,17 +100,16 @@ class Table:
     def _places(self, headings: list[str]) -> list[int]:
         """Where number, flow, caller ID and key stand in a row; one past the end for a column that is not there."""
         lowered = [heading.lower() for heading in headings]
-        names = (self._number.lower(), "flow", "caller_id", "key")
-        if names[0] not in lowered:
+        if self._names[0] not in lowered:
             raise UsageError(
                 f"{self.name} has no column {self._number!r}; its first line is {', '.join(headings) or 'empty'}.",
                 hint="The first line names the columns; --number-column names the one with the numbers.",
                 code="no_number_column",
             )
-        for name in names:
+        for name in self._names:
             if lowered.count(name) > 1:
                 raise UsageError(f"{self.name} has more than one column {name!r}.", code="file")
-        return [lowered.index(name) if name in lowered else len(headings) for name in names]
+        return [lowered.index(name) if name in lowered else len(headings) for name in self._names]
 
     def _json_rows(self, text: IO[str]) -> Iterator[Row]:
         for line, content in enumerate(text, 1):
@@ -119,12 +122,16 @@ class Table:
                     json.dumps(fields, ensure_ascii=False).encode()  # half a surrogate pair is no text
             except (ValueError, RecursionError):
                 fields, flaw = {}, "it is not JSON"
+            lowered = [name.lower() for name in fields] if flaw is None else []
+            if twice := next((name for name in self._names if lowered.count(name) > 1), None):
+                flaw = f"it has more than one {twice!r}"
             if flaw:
                 yield Row(line, content.strip()[:60], "", "", "", (), flaw)
                 continue
-            self.columns = self.columns or tuple(map(str, fields))
+            self.columns = self.columns or tuple(fields)
             cells = [_as_cell(fields.get(column)) for column in self.columns]
-            number, flow, caller_id, key = (_as_cell(fields.get(n)) for n in (self._number, "flow", "caller_id", "key"))
+            values = dict(zip(lowered, fields.values(), strict=True))
+            number, flow, caller_id, key = (_as_cell(values.get(name)) for name in self._names)
             yield Row(line, number, flow, caller_id, key, cells, origin=fields)
 
 

@@ -7,6 +7,7 @@ ServiceStack's. What one POST to `/sessions/outgoing` came to is one of three th
 import base64
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -81,13 +82,15 @@ class Service:
 
     def place(self, request: DialRequest) -> Answer:
         """Send the one POST once, and say what it came to."""
+        fresh = not self._signed_in
         try:
             if not self._signed_in:
                 self.sign_in()
         except Cut:
             return _interrupted(Cut(left=False))
         except EvocallError as error:
-            return Answer(Outcome.NOT_PLACED, error=error, resend=isinstance(error, Unavailable | RateLimited))
+            passing = isinstance(error, Unavailable | RateLimited)
+            return Answer(Outcome.NOT_PLACED, error=error, resend=passing, retry_after=error.retry_after)
         try:
             reply = self._wire.exchange("POST", "/sessions/outgoing", body=json.dumps(request.body).encode())
         except NotSent as error:
@@ -96,7 +99,11 @@ class Service:
             return Answer(Outcome.UNKNOWN, error=_unknown(f"the request was sent, but {error.why}", error.code))
         except Cut as cut:
             return _interrupted(cut)
-        return self._meaning(reply)
+        answer = self._meaning(reply)
+        if isinstance(answer.error, AuthError) and self._profile.sign_in == COOKIES and not fresh:
+            self._signed_in = False  # the session has run out
+            return replace(answer, resend=True, retry_after=0.0)
+        return answer
 
     def sign_in(self) -> Identity:
         """`POST /auth/credentials`, keeping its cookies. Raises AuthError when the login is refused."""

@@ -118,9 +118,10 @@ def settle_soon(
             except JournalError as error:
                 tell(f"{NOT_RECORDED} {error}")
                 return replace(record, call=_found(record.call, finding))
-        if finding.verdict is Verdict.AMBIGUOUS or pause is None:
-            return None
-        clock.sleep(pause)
+        if finding.verdict is Verdict.AMBIGUOUS:
+            break
+        if pause is not None:
+            clock.sleep(pause)
     return None
 
 

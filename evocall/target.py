@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evocall.errors import ConfigError, NotFound, UsageError
@@ -21,7 +22,7 @@ SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"
 
 
 class Target(NamedTuple):
-    """A profile, and how to find its login when it is needed."""
+    """A profile, and how to find its login when it is needed; whoever keeps the password is asked once."""
 
     profile: Profile
     credential: Callable[[], Credential]
@@ -58,7 +59,7 @@ def target(
     from evocall import credentials, paths, profiles
 
     profile = profiles.load(paths.config_file()).choose(name)
-    yield Target(_timed(profile, timeout, connect_timeout), lambda: credentials.find(profile))
+    yield Target(_timed(profile, timeout, connect_timeout), cache(lambda: credentials.find(profile)))
 
 
 @contextmanager
@@ -111,7 +112,7 @@ def _timed(profile: Profile, timeout: float | None, connect_timeout: float | Non
 
 def trace(request: Any, reply: Any) -> None:
     """Request and reply on stderr, as curl -v shows them, with secrets removed."""
-    from evocall.output import clean
+    from evocall.output import clean, write
 
     lines = [f"> {request.method} {request.url}"]
     lines += [f"> {_header(name, value)}" for name, value in request.headers.items()]
@@ -124,7 +125,7 @@ def trace(request: Any, reply: Any) -> None:
         lines += [f"< {_header(name, value)}" for name, value in reply.headers.items()]
         if reply.body and "/auth/" not in request.url:
             lines.append(f"< {reply.body[:4000].decode(errors='replace')}")
-    sys.stderr.write("".join(clean(line) + "\n" for line in lines))
+    write(sys.stderr, "".join(clean(line) + "\n" for line in lines))
 
 
 def _header(name: str, value: str) -> str:

@@ -84,8 +84,7 @@ class _WholeHeaders(http.client.HTTPResponse):
         whole: Any = self.fp
         self.fp = lines = _Lines(whole)  # type: ignore[assignment] # all that begin does with it is read lines
         super().begin()
-        if self.fp is not None:
-            self.fp = whole
+        self.fp = whole
         if lines.last not in (b"\r\n", b"\n") or self.msg.defects:
             raise _HeadersCut
 

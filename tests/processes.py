@@ -1,17 +1,22 @@
-"""evocall in a process of its own, for tests that send it signals."""
+"""evocall, or a program that uses it, in a process of its own, for tests that send it signals."""
 
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+
+def running(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A command; see `python`."""
+    return python("-m", "evocall", *arguments)
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that takes Ctrl-C even when whoever runs the tests does not; killed when the block is left."""
+def python(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python that takes Ctrl-C even when whoever runs the tests does not; killed when the block is left."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "evocall", *arguments],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

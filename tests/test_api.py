@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,21 @@ def test_a_key_is_used_up_for_program_and_command_line(evo, evocall, signed_in):
     assert (result.code, json.loads(result.out)["outcome"]) == (0, "already_placed")
     assert evo.place("+18145550100", flow="welcome", once="disk").session_id == placed.session_id
     assert len(signed_in.dials()) == 1
+
+
+def test_nobody_is_asked_for_the_flow_of_a_key_that_is_used_up(evo, signed_in):
+    """It may have been renamed since."""
+    placed = evo.place("+18145550100", flow="welcome", once="disk")
+    before = len(signed_in.requests)
+    again = evo.place("+18145550100", flow="gone", once="disk")
+    assert (again.outcome, again.session_id) == (Outcome.ALREADY_PLACED, placed.session_id)
+    assert len(signed_in.requests) == before
+
+
+def test_a_flow_that_is_not_found_is_raised_with_its_call(evo):
+    with pytest.raises(NotFound) as raised:
+        evo.place("+18145550100", flow="gone", once="disk")
+    assert (raised.value.call.number, raised.value.call.outcome) == ("+18145550100", Outcome.NOT_PLACED)
 
 
 def test_an_unknown_outcome_is_raised_with_its_call(evo, signed_in):
@@ -60,6 +76,13 @@ def test_what_may_not_be_dialled_is_not(evo, signed_in, arguments, error):
     with pytest.raises(error):
         evo.place(**{"flow": "welcome", **arguments})
     assert signed_in.dials() == []
+
+
+def test_a_number_that_was_checked_is_a_number_like_any_other(evo):
+    """Shown, compared and changed as what it says it is."""
+    number = evo.check("+1 (814) 555-0100")
+    assert repr(number).startswith("Number(typed='+1 (814) 555-0100', e164='+18145550100', international='+1 814-555")
+    assert replace(number, typed="") == replace(evo.check("+18145550100"), typed="")
 
 
 def test_guards_of_the_profile_hold(config, signed_in):

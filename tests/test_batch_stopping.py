@@ -26,6 +26,7 @@ from tests.faultserver import FaultServer, Visit, http
 SEED = 20261123
 FLOW = "665f1c0000000000000000a1"
 PLACED = http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}')
+FLOWS = http("200 OK", json.dumps({"items": [{"id": FLOW, "name": "welcome"}], "hasMorePages": False}).encode())
 # Fictional numbers whose last digits ask the sandbox for nothing in particular.
 NUMBERS = [f"+1{area}555{last:04}" for area in (814, 212, 202, 312, 303, 404) for last in range(165, 190)]
 both_signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -57,7 +58,7 @@ def outcomes(home: Path) -> Callable[..., dict[str, str]]:
 
 @dataclass
 class Gate:
-    """A server that answers when it is told to."""
+    """A server that answers a dial when it is told to."""
 
     server: FaultServer
     opened: Event
@@ -69,7 +70,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     opened = Event()
 
     def hold_then_place(visit: Visit) -> None:
-        visit.read()
+        if visit.read().method == "GET":
+            visit.send(FLOWS)
+            return
         while not opened.wait(0.05) and not server.stopping.is_set():
             pass
         visit.send(PLACED)
@@ -105,9 +108,10 @@ def asked_for(posts) -> Counter[str]:
 
 
 @both_signals
-def test_a_signal_lets_calls_in_flight_finish_and_begins_no_more(table, gate, outcomes, number):
+@pytest.mark.parametrize("flow", [FLOW, "welcome"], ids=["by its ID", "by its name"])
+def test_a_signal_lets_calls_in_flight_finish_and_begins_no_more(table, gate, outcomes, flow, number):
     """Exit 130; what was in flight is placed and recorded, and the hint says how to go on."""
-    with running(table(10), "--pace", "50", "--concurrency", "3") as process:
+    with running(table(10), "--flow", flow, "--pace", "50", "--concurrency", "3") as process:
         wait_until(lambda: len(gate.server.posts) == 3, process)
         interrupt(process, number)
         gate.opened.set()

@@ -154,6 +154,23 @@ def test_a_command_is_not_a_shell_line():
     assert credentials.find(replace(PROFILE, password_command="echo $HOME; echo x"), {}).password == "$HOME; echo x"
 
 
+@pytest.mark.parametrize("command", ["whoami", "batch", "doctor", "dial"])
+def test_a_command_of_ours_asks_once(command, evocall, config, sandbox, tmp_path):
+    """Whoever types a PIN for it, or confirms it on a key, does so once."""
+    asked, rows = tmp_path / "asked", tmp_path / "rows.csv"
+    rows.write_text("number\n+18145550100\n", encoding="utf-8")
+    script = tmp_path / "ask"
+    script.write_text(f"#!/bin/sh\necho asked >> {asked}\necho {sandbox.manager.password}\n", encoding="utf-8")
+    script.chmod(0o700)
+    config(
+        f'[profiles.default]\nbase_url = "{sandbox.base_url}"\nusername = "{sandbox.manager.username}"\n'
+        f'flow = "welcome"\npassword_command = "{script}"\n'
+    )
+    options = {"batch": (str(rows), "--campaign", "c", "--yes"), "dial": ("+18145550100",)}
+    assert evocall(command, *options.get(command, ())).code == 0
+    assert asked.read_text(encoding="utf-8").split() == ["asked"]
+
+
 @pytest.mark.parametrize("written", ["$PLACE/secret", "${PLACE}/secret", "secret", "./secret", "~/secret"])
 def test_a_password_file_is_found(written, password_file, monkeypatch):
     """Through a variable, as systemd's credentials are, at home, or beside the profile file."""

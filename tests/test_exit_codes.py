@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from evocall import answers
 from evocall.sandbox import Sandbox
 from evocall.sandbox.faults import FAULTS
 from tests import contract
@@ -108,6 +109,19 @@ def test_a_failure_has_the_same_code_without_json(evocall, signed_in, ending):
 def test_0_a_call_was_placed(evocall):
     result = evocall("dial", "+18145550100", "--sandbox")
     assert (result.code, result.err) == (0, "")
+
+
+def test_1_a_defect_does_not_say_that_no_call_was_placed(evocall, signed_in, monkeypatch):
+    """Here it comes up when the answer is read, and the phone rings already."""
+
+    def fail(_answer):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(answers, "session_id", fail)
+    result = evocall("dial", "+18145550100", "--json")
+    document = document_of(result.out)
+    assert (result.code, document["error"]["code"], len(signed_in.calls)) == (1, "internal", 1)
+    assert document["outcome"] == "unknown"
 
 
 def test_2_a_number_is_not_one(evocall, signed_in):

@@ -1,5 +1,6 @@
 """Where a journal is: URLs of databases, as libpq reads them, and never with their password shown."""
 
+from contextlib import suppress
 from urllib.parse import quote
 
 import psycopg

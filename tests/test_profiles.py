@@ -4,6 +4,8 @@ import contextlib
 import re
 import stat
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -314,6 +316,24 @@ def test_set_makes_file_and_directory_for_their_owner_only(home):
     assert path.read_text(encoding="utf-8") == '[profiles.default]\nflow = "alert"\n'
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_login_is_written_in_one_go(config, monkeypatch):
+    """Whoever is stopped meanwhile has not got one host's address with the other one's user."""
+    path = config(FILE)
+    written, replace_file = [], Path.replace
+
+    def noting(self, target):
+        replaced = replace_file(self, target)
+        written.append(profiles.load(path).profiles["production"])
+        return replaced
+
+    monkeypatch.setattr(Path, "replace", noting)
+    wanted = replace(
+        profiles.load(path).profiles["production"], base_url="https://b.example", username="b", sign_in="cookies"
+    )
+    profiles.save_login(path, wanted)
+    assert written == [wanted]
 
 
 def test_set_takes_a_file_away_from_the_eyes_of_others(config):

@@ -192,6 +192,23 @@ def test_utf_16_of_spreadsheets_is_read_when_told(numbers):
     assert [NUMBER] == numbers(f"number\tname\r\n{NUMBER}\tÖzil\r\n".encode("utf-16"), encoding="utf-16")
 
 
+@pytest.mark.parametrize("named", ["Telefon", "telefon", "TELEFON"])
+def test_names_in_json_lines_may_be_in_any_case(table, named):
+    """As headings may; the row is carried on as it is written."""
+    fields = {"TeleFon": NUMBER, "Flow": "alert", "CALLER_ID": OTHER, "Key": "k1", "Note": "x"}
+    (row,) = table(json.dumps(fields), "calls.jsonl", number_column=named)
+    assert (row.number, row.flow, row.caller_id, row.key) == (NUMBER, "alert", OTHER, "k1")
+    assert row.origin == fields
+
+
+def test_a_json_object_with_two_numbers_is_named_and_neither_is_guessed(table):
+    bad, good = table(
+        f'{{"number": "{NUMBER}", "Number": "{OTHER}"}}\n{{"number": "{OTHER}", "x": 1, "X": 2}}\n', "calls.jsonl"
+    )
+    assert (bad.number.startswith("{"), bad.flaw) == (True, "it has more than one 'number'")
+    assert (good.number, good.flaw) == (OTHER, None)
+
+
 @pytest.mark.parametrize("name", ["calls.jsonl", "calls.ndjson", "CALLS.JSONL"])
 def test_reads_json_lines(table, name):
     """Numbers, null and nested values have a text; empty lines are no rows."""

@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from evocall import EvoVoice, credentials
+from evocall import AuthError, EvoVoice, credentials, service
 from evocall.sandbox import Sandbox
 
 DIAL = ("dial", "+18145550100", "--flow", "welcome")
@@ -77,17 +77,53 @@ def test_a_batch_without_standard_input_has_no_rows(home):
     assert (done.returncode, "Standard input is closed" in done.stderr) == (2, True)
 
 
-def test_a_reader_that_goes_away_is_no_failure(home):
-    """As `| head -1` does."""
-    command = f"{sys.executable} -m evocall --help | true"
+def test_a_defect_is_placed_in_our_own_files(evocall, signed_in, monkeypatch):
+    """Also for whoever keeps libraries in a directory that is named like ours."""
+    place = {}
+    code = compile("def fail(_): raise RuntimeError", "/home/ops/evocall/.venv/site-packages/library.py", "exec")
+    exec(code, place)
+    monkeypatch.setattr(service, "basic", place["fail"])
+    result = evocall("dial", "+18145550100", "--flow", "id:f")
+    assert (result.code, "service.py:" in result.err, "library.py" in result.err) == (1, True, False)
+
+
+def test_a_pipe_that_breaks_within_a_command_is_no_success(sandbox, home):
+    """As one to a keyring may: only a help that nobody reads may end with exit 0."""
+    program = """
+import errno
+from evocall import cli, credentials
+
+def fail(profile):
+    raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+credentials.find = fail
+cli.main(["dial", "+18145550100", "--flow", "welcome"])
+"""
     done = subprocess.run(
-        ["/bin/sh", "-c", command],
-        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        [sys.executable, "-c", program],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "EVOCALL_BASE_URL": sandbox.base_url},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+    assert (done.returncode, "BrokenPipeError at" in done.stderr, sandbox.dials()) == (1, True, [])
+
+
+def test_a_reader_that_goes_away_is_no_failure(home):
+    """As `| head -1` does under `set -o pipefail`."""
+    nobody, ours = os.pipe()
+    os.close(nobody)
+    done = subprocess.run(
+        [sys.executable, "-m", "evocall", "--help"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        stdout=ours,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    os.close(ours)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -141,17 +177,44 @@ def test_a_campaign_whose_name_is_no_text_dials_nothing(evocall, signed_in, tmp_
     assert (result.code, "defect" in result.err, len(signed_in.dials())) == (10, False, 1)
 
 
-def test_a_session_that_runs_out_while_a_call_is_followed_is_begun_anew(evocall, config, monkeypatch):
-    """Where only cookies sign in, and the service forgets them."""
+@pytest.fixture
+def forgetful(config, monkeypatch):
+    """A service where only cookies sign in, and which is signed in to; tests make it forget them."""
     with Sandbox(basic=False, answer_after=0.1, talk_for=0.1) as server:
         config('[profiles.default]\nsign_in = "cookies"\n')
         for name, value in (("BASE_URL", server.base_url), ("USERNAME", "manager@example.com")):
             monkeypatch.setenv(f"EVOCALL_{name}", value)
         monkeypatch.setenv("EVOCALL_PASSWORD", server.manager.password)
-        with EvoVoice() as evo:
-            call = evo.place("+18145550100", flow="welcome")
-            server._sign_ins._sessions.clear()
-            assert evo.follow(call).ending.answered
+        yield server
+
+
+def test_a_session_that_runs_out_while_a_call_is_followed_is_begun_anew(forgetful):
+    with EvoVoice() as evo:
+        call = evo.place("+18145550100", flow="welcome")
+        forgetful._sign_ins._sessions.clear()
+        assert evo.follow(call).ending.answered
+
+
+def test_a_session_that_runs_out_between_two_calls_is_begun_anew(forgetful):
+    """The refused request is sent again, since it placed nothing."""
+    with EvoVoice() as evo:
+        evo.place("+18145550100", flow="welcome")
+        forgetful._sign_ins._sessions.clear()
+        assert evo.place("+18145550101", flow="id:665f1c0000000000000000a1").outcome == "placed"
+    assert [call.number for call in forgetful.calls] == ["+18145550100", "+18145550101"]
+
+
+def test_a_login_that_is_taken_away_between_two_calls_is_not_tried_for_ever(forgetful, monkeypatch):
+    """One sign-in more, and that is refused."""
+    with EvoVoice() as evo:
+        evo.place("+18145550100", flow="welcome")
+        forgetful._sign_ins._sessions.clear()
+        forgetful._sign_ins._by_name.clear()
+        before = len(forgetful.requests)
+        with pytest.raises(AuthError):
+            evo.place("+18145550101", flow="id:665f1c0000000000000000a1")
+    asked = [request.path for request in forgetful.requests[before:]]
+    assert asked == ["/sessions/outgoing", "/auth/credentials"]
 
 
 def test_a_narrow_terminal_gets_the_columns_that_matter(evocall, signed_in, home):

@@ -391,6 +391,13 @@ def test_retry_after_is_read_as_seconds_and_as_a_date(answer_to, status, headers
     assert (True, seconds) == (answer.resend, answer.retry_after)
 
 
+def test_a_sign_in_that_is_asked_to_wait_says_for_how_long(answer_to):
+    """The request for the cookies is no other than the one for the call."""
+    answer, server = answer_to(answering(http("429 Later", b"", "Retry-After: 7")), sign_in="cookies")
+    assert (answer.outcome, answer.resend, answer.retry_after) == ("not_placed", True, 7.0)
+    assert [b"/auth/credentials" in request.head for request in server.requests] == [True]
+
+
 # not placed: never sent
 
 

@@ -146,6 +146,26 @@ def test_two_signals_leave_the_same_record_as_one(sign_in_to, outcomes):
     assert ["unknown"] == outcomes()
 
 
+def test_a_program_that_is_interrupted_learns_what_is_known(sign_in_to, outcomes):
+    """`except OutcomeUnknown` alone would miss a call that may ring."""
+    program = f"""
+from evocall import EvoVoice, Interrupted
+with EvoVoice() as evo:
+    try:
+        evo.place("{NUMBER}")
+    except Interrupted as error:
+        print(error.call.outcome, error.call.id)
+"""
+    with FaultServer(silent) as server:
+        sign_in_to(server.base_url)
+        with processes.python("-c", program) as process:
+            assert server.touched.wait(60)
+            wait_until_reading(process)
+            process.send_signal(signal.SIGINT)
+            assert "unknown 0001\n" == process.communicate(timeout=60)[0]
+    assert ["unknown"] == outcomes()
+
+
 def test_a_terminal_that_goes_away_leaves_a_record_of_what_may_ring(sign_in_to, outcomes):
     """SIGHUP ends the process as it ends any other; the history knows of the call all the same."""
     with FaultServer(silent) as server:

@@ -94,6 +94,21 @@ def test_a_bare_environment_and_a_profile_are_enough(sandbox, profile, unattende
     assert call.id == json.loads(done.stdout)["session_id"]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp437"])
+def test_a_receipt_in_a_language_that_the_output_does_not_know_is_written(sandbox, profile, encoding):
+    """The phone rings, so it is no failure when the name of the flow has to be spelled out."""
+    directory = profile('password_file = "password"\nflows = { "☎ wäsche" = "665f1c0000000000000000a1" }')
+    done = subprocess.run(
+        [sys.executable, "-m", "evocall", "dial", NUMBER, "--flow", "☎ wäsche"],
+        env=PATH | {"EVOCALL_HOME": str(directory), "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, len(sandbox.calls)) == (0, b"", 1)
+    assert "flow      \\u260e w" in done.stdout.decode(encoding)
+
+
 def test_a_read_only_home_does_not_matter_when_evocall_has_its_own(sandbox, profile, unattended, read_only):
     """A service without a writable HOME keeps config and journal under EVOCALL_HOME."""
     directory = profile('password_file = "password"')

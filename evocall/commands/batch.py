@@ -179,6 +179,8 @@ def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "
     left_alone = set()
     settled = 0
     for record in list(journal.calls(Filter(campaign=campaign, outcome=Outcome.UNKNOWN))):
+        if record.in_flight:
+            continue  # another process is placing it now
         finding = settling.look(record, service, journal)
         if finding.verdict is settling.Verdict.PLACED:
             settling.settle(record, finding, journal)
@@ -272,7 +274,7 @@ def _dial(
     journal.begin_campaign(reader.order.campaign, began)
     _refuse_changed(journal, reader.order)
     pace = journal.pace(there.profile.name, reader.order.pace)
-    with screen.progress(checked.to_dial) as progress:
+    with screen.progress(report.calls_now(reader, checked)) as progress:
         run = Run(
             reader,
             journal,
@@ -286,12 +288,16 @@ def _dial(
         with signals.stopping(run.stop) as stopped:
             tally = run.run()
     pace.close()
-    if output_file:
-        results.write(output_file, reader.table, lambda row: reading.outcome_of(reader, journal, row))
     summary = report.summary(reader, checked, tally, began)
     if not screen.as_json:
         screen.table(("outcome", "calls"), report.table(tally))
     error = report.ending(reader, checked, tally, interrupted=stopped.is_set())
+    if output_file:
+        try:
+            results.write(output_file, reader.table, lambda row: reading.outcome_of(reader, journal, row))
+        except EvocallError as trouble:
+            screen.problem(f"there are no results: {trouble}")
+            error = error or report.without_results(reader)
     if error is not None:
         error.summary = summary
         raise error

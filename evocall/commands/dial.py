@@ -84,7 +84,7 @@ def dial(
             _rehearse(screen, there, plans, terms_of, place, verbose=verbose)
             return
         with there.service(verbose=verbose) as service, Journal(place) as journal:
-            if plans[0].flow.pending and (until_answered or once is None or not _is_used(plans[0], terms, place)):
+            if plans[0].flow.pending and (until_answered or not placing.is_used(plans[0], journal, terms)):
                 plans = _with_flow_ids(plans, service, screen)
             username, patience = there.profile.username, wait_timeout or DEFAULT_WAIT
             now = _Dial(screen, username, service, journal, terms, witness, patience)
@@ -157,28 +157,14 @@ def _report_foreign_caller(plan: "Plan", service: "Service", screen: "Screen") -
         )
 
 
-def _is_used(plan: "Plan", terms: "Terms", place: "Path | str") -> bool:
-    """Whether the key stands for a call already, so that nobody need be asked what the flow's name means."""
-    from evocall import placing
-    from evocall.model import Outcome
-
-    try:
-        return placing.rehearse(plan, place, terms).outcome is Outcome.ALREADY_PLACED
-    except EvocallError:
-        return False
-
-
 def _with_flow_ids(plans: "list[Plan]", service: "Service", screen: "Screen") -> "list[Plan]":
     """The plans with the flow that their name means; all of them run the same."""
     if not plans[0].flow.pending:
         return plans
     from evocall import catalog, placing, remembered
 
-    try:
+    with placing.about(plans[0]):
         flow = catalog.resolved(plans[0].flow, service, tell=screen.note)
-    except EvocallError as error:
-        error.call = placing.unplaced(plans[0])
-        raise
     remembered.remember(plans[0].profile, [plans[0].flow.id])
     return [replace(plan, flow=flow) for plan in plans]
 

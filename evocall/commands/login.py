@@ -1,6 +1,7 @@
 """`evocall login`."""
 
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,18 +61,21 @@ def login(
 
 def _tested(profile: "Profile", credential: "Credential") -> tuple["Identity", str]:
     """Who the service says this is, and the way of signing in that works: Basic alone, else a session with cookies."""
-    from evocall import model, service
+    from evocall.model import BASIC, COOKIES
 
-    for way in (model.BASIC, model.COOKIES):
-        there = service.Service(replace(profile, sign_in=way), credential)
-        try:
-            return there.whoami(), way
-        except AuthError as error:
-            if way == model.COOKIES or error.code not in BASIC_UNUSABLE:
-                raise
-        finally:
-            there.close()
-    raise AssertionError
+    try:
+        return _identity(replace(profile, sign_in=BASIC), credential), BASIC
+    except AuthError as error:
+        if error.code not in BASIC_UNUSABLE:
+            raise
+    return _identity(replace(profile, sign_in=COOKIES), credential), COOKIES
+
+
+def _identity(profile: "Profile", credential: "Credential") -> "Identity":
+    from evocall.service import Service
+
+    with closing(Service(profile, credential)) as service:
+        return service.whoami()
 
 
 def _report(screen: "Screen", profile: "Profile", identity: "Identity") -> None:

@@ -1,6 +1,8 @@
 """`evocall batch`: every row rung at most once, counted at the service, however often it is run."""
 
+import contextlib
 import csv
+import errno
 import json
 import os
 import pty
@@ -8,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from evocall.journal import Filter, Journal
+from evocall import phone
+from evocall.journal import Filter, Journal, Key
+from evocall.model import Flow, Plan, Profile
 from tests.faultserver import FaultServer, answering, http
 
 A, B, C, REFUSED = "+18145550100", "+18145550101", "+18145550102", "+18145550140"
@@ -285,6 +289,19 @@ def test_a_row_that_could_be_one_of_two_calls_is_left_alone(batch, outcomes, sig
     assert {A: 1, LOST: 1} == rung()
 
 
+def test_a_row_that_another_process_is_placing_is_not_said_to_be_found(batch, journal, signed_in):
+    """That process will write down itself what became of it."""
+    assert 0 == batch(rows=[A]).code
+    signed_in.place_elsewhere(LOST)
+    profile, flow = Profile("default", signed_in.base_url), Flow(signed_in.flows[0].id)
+    plan = Plan(phone.read(LOST), flow, None, profile)
+    key, now = Key(f"{LOST} {flow.id}", "spring"), datetime.now(UTC)
+    with Journal(journal) as other:
+        other.reserve(plan, lambda _: None, key=key, username=None, now=now, hold_back=timedelta(0))
+        result = batch("--retry-unknown")
+    assert (0, False) == (result.code, "of the unknown calls" in result.err)
+
+
 def test_while_the_service_does_not_tell_no_unknown_row_is_dialled_again(batch, signed_in, rung, monkeypatch):
     """Exit 8, and the next run with --retry-unknown asks again."""
     assert 14 == batch(rows=[A, UNHEARD]).code
@@ -417,6 +434,22 @@ def test_on_a_terminal_it_shows_what_it_is_about_to_do_and_asks(signed_in, path,
     assert err.index("to dial     1") < err.index("Dial?")
 
 
+def test_on_a_terminal_the_bar_counts_to_what_this_run_dials(signed_in, path, monkeypatch):
+    """And not to what is left of the table."""
+    path.write_text(f"number\n{A}\n{B}\n{C}\n", encoding="utf-8")
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "evocall", "batch", str(path), "--campaign", "spring", "--limit", "1", "--yes"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs):
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the end of a pty on Linux
+            while more := os.read(ours, 65536):
+                seen += more
+    os.close(ours)
+    assert (b"1 of 3" in seen, b"1/1" in seen, b"1/3" in seen) == (True, True, False)
+
+
 def test_standard_input_is_a_table(spawn, signed_in, home):
     """CSV and JSON Lines; run again with the same rows it dials nothing."""
     env = {
@@ -476,13 +509,15 @@ def test_results_in_csv_carry_all_columns_and_say_what_became_of_each_row(batch,
     assert [None] == list({line.get(None) for line in lines})
 
 
-def test_results_in_json_lines_have_the_same_values(batch, signed_in, tmp_path):
+def test_results_in_json_lines_have_the_same_values(batch, evocall, signed_in, tmp_path):
     file = tmp_path / "results.jsonl"
     batch("--results", str(file), text=f"name,number\nAnn,{A}\nBo,{REFUSED}\n")
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert [("Ann", A, "placed", 200), ("Bo", REFUSED, "not_placed", 400)] == [
         (line["name"], line["number"], line["outcome"], line["http_status"]) for line in lines
     ]
+    history = {call["number"]: call["requested_at"] for call in json.loads(evocall("history", "--json").out)}
+    assert history == {line["number"]: line["requested_at"] for line in lines}
 
 
 @pytest.mark.parametrize(
@@ -510,13 +545,70 @@ def test_columns_with_the_names_of_results_keep_their_own(batch, signed_in, tmp_
     assert ("mine", "placed") == (line["outcome"], line["evocall_outcome"])
 
 
-@pytest.mark.parametrize("name", ["results.csv", "results.txt", "missing/results.csv"])
+@pytest.mark.parametrize(
+    "name", ["results.csv", "results.txt", "missing/results.csv", f"results{'s' * 241}.csv", f"results{'s' * 300}.csv"]
+)
 def test_results_that_cannot_be_written_stop_the_batch_before_the_first_call(batch, signed_in, tmp_path, name):
     """Above all a file that is there already."""
     (tmp_path / "results.csv").write_text("mine")
     result = batch("--results", str(tmp_path / name), rows=[A])
     assert (2, [], "mine") == (result.code, signed_in.dials(), (tmp_path / "results.csv").read_text())
     assert name.partition("/")[0] in result.err
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    """As on FAT and on many network drives."""
+
+    def refuse(_source, _target):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+def test_results_need_no_hard_links(batch, signed_in, tmp_path, no_links):
+    file = tmp_path / "results.csv"
+    assert 0 == batch("--results", str(file), rows=[A]).code
+    assert f"{A},placed," in file.read_text()
+    assert 0o600 == file.stat().st_mode & 0o777
+    assert {file, tmp_path / "calls.csv"} == {found for found in tmp_path.iterdir() if found.is_file()}
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with hard links", "without"])
+def test_results_are_not_written_over_a_file_that_has_come_since(batch, signed_in, started, tmp_path, request, links):
+    """Exit 2 would say that no call was placed, so it is that of a batch with something left to do."""
+    if not links:
+        request.getfixturevalue("no_links")
+    file = tmp_path / "results.csv"
+
+    def answer(visit):
+        visit.read()
+        file.write_text("mine")
+        visit.send(http("200 OK", b'{"id": "s1"}'))
+
+    started(FaultServer(answer))
+    result = batch("--results", str(file), rows=[A])
+    assert (14, "mine") == (result.code, file.read_text())
+    assert ["outcome  calls", "placed   1"] == result.out.splitlines()
+    assert f"{file} cannot be written: File exists." in result.err
+    assert "--results" in result.err.partition("hint: ")[2]
+
+
+@pytest.mark.parametrize(("status", "code"), [("200 OK", "results"), ("401 Unauthorized", "wrong_login")])
+def test_results_that_cannot_be_written_cost_no_summary(summary, signed_in, started, tmp_path, status, code):
+    """And what stopped the campaign is not hidden by them."""
+    directory = tmp_path / "results"
+    directory.mkdir()
+
+    def answer(visit):
+        visit.read()
+        directory.rmdir()
+        visit.send(http(status))
+
+    started(FaultServer(answer))
+    exit_code, document = summary("--results", str(directory / "results.csv"), rows=[A])
+    assert (14 if code == "results" else 4, code) == (exit_code, document["error"]["code"])
+    assert (1, KEYS) == (sum(document["outcomes"].values()), set(document))
 
 
 def test_max_failures_in_a_row_stop_the_campaign(summary, rung):
@@ -539,6 +631,16 @@ def test_a_refused_sign_in_stops_at_once(summary, signed_in, monkeypatch):
     code, document = summary("--concurrency", "1", rows=[A, B, C])
     assert (4, "auth", 1) == (code, document["error"]["code"].replace("wrong_login", "auth"), len(signed_in.dials()))
     assert KEYS == set(document)
+
+
+def test_a_session_with_cookies_that_runs_out_stops_no_campaign(summary, outcomes, config, signed_in, started):
+    """Campaigns last for longer than sessions do: the refused request placed nothing, and is sent again."""
+    config('[profiles.default]\nsign_in = "cookies"\n')
+    session = answering(http("200 OK", b"{}", "Set-Cookie: ss-id=s;path=/"))
+    placed, over = answering(http("200 OK", b'{"id": "s1"}')), answering(http("401 Unauthorized"))
+    started(FaultServer(session, placed, over, session, placed))
+    assert summary("--concurrency", "1", rows=[A, B, C])[0] == 0
+    assert outcomes() == {A: "placed", B: "placed", C: "placed"}
 
 
 def test_a_login_that_may_not_dial_stops_at_once(batch, signed_in, monkeypatch):
