@@ -38,7 +38,8 @@ def main(directory: Path, rounds: int) -> None:
 def one_call(path: Path) -> Cost:
     """What a dial does with the journal."""
     from evocall import guard
-    from evocall.journal import Journal, Key, Reserved
+    from evocall.earlier import Key
+    from evocall.journal import Journal, Reserved
     from evocall.model import Answer, Flow, Number, NumberClass, Outcome, Plan, Profile
 
     callee = Number(NUMBER, NUMBER, NUMBER, NUMBER, "US", NumberClass.FIXED, ())

@@ -6,7 +6,7 @@ header is ever stored. `sqlite` keeps it in a file of this machine, `postgres` i
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,8 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from evocall.errors import JournalError, OutcomeUnknown, UsageError
-from evocall.model import Answer, Call, Campaign, Earlier, Ending, Outcome, Plan, Record
+from evocall.campaigns import Campaigns
+from evocall.earlier import Key, earlier_calls, refuse_long
+from evocall.errors import JournalError, OutcomeUnknown
+from evocall.model import Answer, Call, Earlier, Ending, Outcome, Plan, Record
 from evocall.records import (
     COLUMNS,
     OPEN,
@@ -24,7 +26,6 @@ from evocall.records import (
     call_id,
     call_number,
     milliseconds,
-    moment,
     newest_first,
     of_answer,
     record,
@@ -35,7 +36,6 @@ from evocall.transactions import Cursor, Engine, Transactions
 if TYPE_CHECKING:
     from evocall.pacing import Pace
 
-LONGEST_KEY = 1000  # bytes
 RESOLVE = (
     "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? WHERE id = ?"
 )
@@ -62,13 +62,6 @@ class Reserved(NamedTuple):
     id: int
 
 
-class Key(NamedTuple):
-    """What a call is once for: a key of `--once`, or a row of a campaign. Without `once` it is for nothing."""
-
-    once: str | None = None
-    campaign: str | None = None
-
-
 class Journal:
     """One journal, open for as long as the `with` block lasts. Every method raises JournalError when it fails.
 
@@ -81,6 +74,7 @@ class Journal:
         self._unrecorded: set[int] = set()
         self._never_sent: set[int] = set()  # reserved, if at all, when nobody heard of it any more
         self._transactions = Transactions(self.engine)
+        self.campaigns = Campaigns(self.engine, self._transactions, self.bury)
 
     def __enter__(self) -> Self:
         return self
@@ -103,14 +97,14 @@ class Journal:
         Returns the earlier call when `decide` found one that does instead, and None while another process is placing
         the call for the same key. What `decide` raises passes through, and nothing is written.
         """
-        _refuse_long(key.once)
+        refuse_long(key.once)
         made: list[Reserved] = []
 
         def work(cursor: Cursor) -> Reserved | Call | None:
             if made and self._is_ours(cursor, made[-1]):  # the connection broke while it was being committed
                 return made[-1]
             self._bury_the_dead(cursor)
-            earlier = _earlier(cursor, plan, key, now, hold_back)
+            earlier = earlier_calls(cursor, plan, key, now, hold_back)
             if earlier.in_flight:
                 return None
             found = decide(earlier)
@@ -157,11 +151,11 @@ class Journal:
 
     def earlier(self, plan: Plan, *, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
         """What `reserve` would let `decide` look at, without writing anything but the end of the dead."""
-        _refuse_long(key.once)
+        refuse_long(key.once)
 
         def work(cursor: Cursor) -> Earlier:
             self._bury_the_dead(cursor)
-            return _earlier(cursor, plan, key, now, hold_back)
+            return earlier_calls(cursor, plan, key, now, hold_back)
 
         return self._transactions.together(work)
 
@@ -278,71 +272,9 @@ class Journal:
             raise JournalError(f"The call {name} is not in the journal any more.")
         return record
 
-    def begin_campaign(self, campaign: Campaign, now: datetime) -> None:
-        """Write down what the campaign's name stands for, unless there are calls of it already."""
-        _refuse_long(campaign.name)
-
-        def work(cursor: Cursor) -> None:
-            cursor.execute(
-                "DELETE FROM campaigns WHERE name = ? AND NOT EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
-                (campaign.name, campaign.name),
-            )
-            cursor.execute(
-                "INSERT INTO campaigns (name, profile, flow, caller_id, begun_at) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (name) DO NOTHING",
-                (campaign.name, campaign.profile, campaign.flow, campaign.caller_id, milliseconds(now)),
-            )
-
-        self._transactions.together(work)
-
-    def campaign(self, name: str) -> Campaign | None:
-        """What the campaign of that name was begun as; None for one of which nothing was dialled yet."""
-        found = self.engine.rows(
-            "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ? "
-            "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
-            (name, name),
-        )
-        return next((Campaign(*row) for row in found), None)
-
-    def campaign_keys(self, name: str) -> Iterator[tuple[str, Outcome]]:
-        """The rows of a campaign that were placed, or may have been; millions are read one by one.
-
-        Those that another process is placing are not among them: whoever reserves one waits for its outcome.
-        """
-        self.bury()
-        found = newest_first(
-            self.engine.rows,
-            "id, once_key, state",
-            ("campaign = ?", "state IN (?, ?)"),
-            (name, Outcome.PLACED.value, Outcome.UNKNOWN.value),
-        )
-        for _, key, state in found:
-            yield key, Outcome(state)
-
     def newest(self) -> int:
         """The number of the newest call; those that begin from now on have higher ones."""
         return self._transactions.together(_newest)
-
-    def begun_elsewhere(self, campaign: str, after: int) -> Iterator[tuple[int, str, Outcome | None]]:
-        """The rows of a campaign that other processes have begun after the call of that number, oldest first.
-
-        Each with its call's number, its key, and its outcome, None while it is being placed.
-        """
-        found = self.engine.rows(
-            "SELECT id, once_key, state FROM calls WHERE campaign = ? AND id > ? AND holder <> ? ORDER BY id",
-            (campaign, after, self.engine.holder or ""),
-        )
-        for number, key, state in found:
-            yield number, key, None if state in {SENDING, WAITING} else Outcome(state)
-
-    def campaign_call(self, profile: str, key: Key) -> Record | None:
-        """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
-        found = self.engine.rows(
-            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
-            "ORDER BY CASE state WHEN 'placed' THEN 0 WHEN 'not_placed' THEN 2 ELSE 1 END, id DESC LIMIT 1",
-            (profile, key.once, key.campaign or ""),
-        )
-        return next(map(record, found), None)
 
     def purge(self, before: datetime) -> int:
         """Delete the calls requested before that moment, their once-keys with them; returns how many."""
@@ -356,9 +288,7 @@ class Journal:
                 f"DELETE FROM calls WHERE requested_at < ? AND state NOT IN {OPEN}",  # noqa: S608
                 (milliseconds(before),),
             )
-            deleted = max(
-                deleted, cursor.rowcount
-            )  # a second time, if the connection broke at the commit, there are none
+            deleted = max(deleted, cursor.rowcount)  # done again because the commit's answer was lost, it finds none
             return deleted
 
         return self._transactions.together(work)
@@ -403,73 +333,9 @@ def _engine(place: Path | str) -> Engine:
     return Database(place)
 
 
-def _refuse_long(key: str | None) -> None:
-    """Raise UsageError for a key that an index cannot hold."""
-    length = len((key or "").encode(errors="surrogatepass"))
-    if length > LONGEST_KEY:
-        raise UsageError(
-            f"{(key or '')[:40]!r}… has {length} bytes, and a key or a campaign's name has at most {LONGEST_KEY}.",
-            code="long_key",
-        )
-
-
 def _newest(cursor: Cursor) -> int:
     """The highest number that a call has ever had, so that no other call is ever called like it."""
     cursor.execute("SELECT COALESCE(MAX(id), 0) FROM calls")
     kept = int(cursor.fetchone()[0])
     cursor.execute("SELECT newest FROM purged")
     return max(kept, int(cursor.fetchone()[0]))
-
-
-def _earlier(cursor: Cursor, plan: Plan, key: Key, now: datetime, hold_back: timedelta) -> Earlier:
-    found: dict[str, Call] = {}
-    if key.once is not None:
-        cursor.execute(
-            f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND host = ? AND once_key = ? "  # noqa: S608
-            "AND COALESCE(campaign, '') = ? AND state <> ? ORDER BY id",
-            (plan.profile.name, plan.profile.host, key.once, key.campaign or "", Outcome.NOT_PLACED.value),
-        )
-        found = {row[1]: record(row).call for row in cursor.fetchall()}
-    else:
-        cursor.execute(
-            f"SELECT {COLUMNS} FROM calls WHERE number = ? AND requested_at > ? AND profile = ? AND host = ? "  # noqa: S608
-            "AND (flow = ? OR ?) AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
-            (
-                plan.number.e164,
-                milliseconds(now - hold_back),
-                plan.profile.name,
-                plan.profile.host,
-                plan.flow.id,
-                plan.flow.pending,  # in a rehearsal nobody knows which flow a name means
-                Outcome.UNKNOWN.value,
-                Outcome.PLACED.value,
-            ),
-        )
-        row = cursor.fetchone()
-        found = {row[1]: record(row).call} if row and row[1] == Outcome.UNKNOWN else {}
-    return Earlier(
-        placed=found.get(Outcome.PLACED),
-        in_flight=SENDING in found or WAITING in found,
-        unknown=found.get(Outcome.UNKNOWN),
-        today=_requested(cursor, plan, now, "profile = ?", plan.profile.name),
-        today_to_number=_requested(cursor, plan, now, "number = ?", plan.number.e164),
-    )
-
-
-def _requested(cursor: Cursor, plan: Plan, now: datetime, condition: str, value: str) -> Sequence[datetime]:
-    """When the calls of the last 24 hours were requested, unless the profile sets no cap and nobody will look."""
-    guard = plan.profile.guard
-    if guard.max_per_day is None and guard.max_per_number_per_day is None:
-        return ()
-    cursor.execute(
-        f"SELECT requested_at FROM calls WHERE {condition} AND profile = ? AND host = ? "  # noqa: S608
-        "AND requested_at > ? AND state <> ? ORDER BY requested_at",
-        (
-            value,
-            plan.profile.name,
-            plan.profile.host,
-            milliseconds(now - timedelta(hours=24)),
-            Outcome.NOT_PLACED.value,
-        ),
-    )
-    return [moment(row[0]) for row in cursor.fetchall()]

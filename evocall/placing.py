@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from evocall import guard, places
+from evocall.earlier import Key
 from evocall.errors import EvocallError, Interrupted, JournalError, Refused
-from evocall.journal import Journal, Key, Reserved
+from evocall.journal import Journal, Reserved
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
 from evocall.records import call_id
 

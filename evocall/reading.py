@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from evocall import guard, rows
+from evocall.earlier import Key
 from evocall.errors import EvocallError, NotFound, Refused, UsageError
 from evocall.identities import Identities, digest
-from evocall.journal import Journal, Key
+from evocall.journal import Journal
 from evocall.model import Call, Campaign, Flow, Outcome, Plan
 from evocall.planning import Planner
 from evocall.rows import Row, Table
@@ -82,7 +83,7 @@ class Reader:
         self._newest = self._journal.newest()
         self._elsewhere.clear()
         self.placed, self.unknown = Identities(), Identities()
-        for key, outcome in self._journal.campaign_keys(self.order.campaign.name):
+        for key, outcome in self._journal.campaigns.keys(self.order.campaign.name):
             (self.placed if outcome is Outcome.PLACED else self.unknown).add(digest(key))
         self.placed.sort()
         self.unknown.sort()
@@ -100,7 +101,7 @@ class Reader:
         """Whether another process has begun the row since the last `refresh`, and has not failed with it."""
         value = digest(identity)
         if self._journal is not None and value not in self._elsewhere:
-            for number, key, outcome in self._journal.begun_elsewhere(self.order.campaign.name, self._newest):
+            for number, key, outcome in self._journal.campaigns.begun_elsewhere(self.order.campaign.name, self._newest):
                 self._newest = number
                 self._elsewhere[digest(key)] = outcome
                 self._ever_elsewhere.add(digest(key))
@@ -193,5 +194,5 @@ def outcome_of(reader: Reader, journal: Journal, row: Row) -> tuple[str, Call | 
     except UNPLANNED as error:
         return "invalid", None, error
     key = Key(identity_of(row, plan), reader.order.campaign.name)
-    record = journal.campaign_call(reader.order.campaign.profile, key)
+    record = journal.campaigns.call(reader.order.campaign.profile, key)
     return (record.call.outcome.value, record.call, None) if record else ("not_dialled", None, None)

@@ -33,8 +33,9 @@ from hypothesis.stateful import (
 )
 
 from evocall import guard, placing, records
+from evocall.earlier import Key
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected, UsageError
-from evocall.journal import Filter, Journal, Key, Reserved
+from evocall.journal import Filter, Journal, Reserved
 from evocall.model import (
     Answer,
     Call,
@@ -700,9 +701,9 @@ def test_a_key_has_at_most_a_thousand_bytes(journal, letter):
     with pytest.raises(UsageError, match="at most 1000"):
         reserve(journal, longest + letter)
     with pytest.raises(UsageError, match="at most 1000"):
-        journal.begin_campaign(Campaign(longest + letter, "default", "welcome", None), NOW)
-    journal.begin_campaign(Campaign(longest, "default", "welcome", None), NOW)
-    assert journal.campaign(longest) is None
+        journal.campaigns.begin(Campaign(longest + letter, "default", "welcome", None), NOW)
+    journal.campaigns.begin(Campaign(longest, "default", "welcome", None), NOW)
+    assert journal.campaigns.named(longest) is None
 
 
 def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(store):
@@ -1021,4 +1022,4 @@ def test_a_campaign_of_many_pages_has_each_row_once(journal, monkeypatch, size):
         key = Key(f"k{n}", "c" if n % 2 else None)
         found = journal.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=guard.HOLD_BACK)
         journal.resolve(found, REFUSED if n == 3 else PLACED, SECOND)
-    assert list(journal.campaign_keys("c")) == [(f"k{n}", "placed") for n in (9, 7, 5, 1)]
+    assert list(journal.campaigns.keys("c")) == [(f"k{n}", "placed") for n in (9, 7, 5, 1)]

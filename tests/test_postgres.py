@@ -16,8 +16,9 @@ from urllib.parse import quote
 import pytest
 
 from evocall import postgres as engine
+from evocall.earlier import Key
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown
-from evocall.journal import Filter, Journal, Key, Reserved
+from evocall.journal import Filter, Journal, Reserved
 from evocall.model import Campaign, Ending, Phase
 from evocall.schema import MIGRATIONS, VERSION
 from tests import postgresql
@@ -494,10 +495,10 @@ def test_a_key_that_is_no_text_costs_no_other_thread_its_row(journal, store, key
     [
         lambda journal, text: list(journal.calls(Filter(campaign=text))),
         lambda journal, text: list(journal.calls(Filter(profile=text))),
-        lambda journal, text: list(journal.campaign_keys(text)),
-        lambda journal, text: journal.campaign(text),
-        lambda journal, text: journal.campaign_call("default", Key(text, "c")),
-        lambda journal, text: journal.begin_campaign(Campaign(text, "default", "f", None), NOW),
+        lambda journal, text: list(journal.campaigns.keys(text)),
+        lambda journal, text: journal.campaigns.named(text),
+        lambda journal, text: journal.campaigns.call("default", Key(text, "c")),
+        lambda journal, text: journal.campaigns.begin(Campaign(text, "default", "f", None), NOW),
         lambda journal, text: journal.earlier(plan_for(), key=Key(text), now=NOW, hold_back=SECOND),
     ],
     ids=["calls", "profile", "keys", "campaign", "call", "begin", "earlier"],
@@ -628,7 +629,7 @@ def placed(journal: Journal) -> None:
 
 def dialled(journal: Journal) -> None:
     """A campaign with one call."""
-    journal.begin_campaign(Campaign("c", "default", "f", None), NOW)
+    journal.campaigns.begin(Campaign("c", "default", "f", None), NOW)
     key = Key("row", "c")
     found = journal.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=SECOND)
     journal.resolve(found, PLACED, SECOND)
@@ -657,7 +658,7 @@ WRITES = {
     "resolve_soon": (sending, resolve_soon),
     "settle": (unknown, lambda journal, _: journal.settle("0001", "found", "it was seen")),
     "follow": (placed, lambda journal, _: journal.follow("0001", "seen", Ending(Phase.ENDED, seconds=7.5))),
-    "begin": (nothing, lambda journal, _: journal.begin_campaign(Campaign("c", "default", "f", None), NOW)),
+    "begin": (nothing, lambda journal, _: journal.campaigns.begin(Campaign("c", "default", "f", None), NOW)),
     "purge": (placed, lambda journal, _: journal.purge(NOW + SECOND)),
     "try_out": (nothing, untimed(lambda journal: journal.try_out())),
     "take": (nothing, untimed(lambda journal: journal.pace("a", 1).take())),
@@ -666,9 +667,9 @@ WRITES = {
 READS = {
     "calls": (placed, lambda journal, _: list(journal.calls())),
     "find": (placed, lambda journal, _: journal.find("0001")),
-    "campaign": (dialled, lambda journal, _: journal.campaign("c")),
-    "campaign_keys": (dialled, lambda journal, _: list(journal.campaign_keys("c"))),
-    "campaign_call": (dialled, lambda journal, _: journal.campaign_call("default", Key("row", "c"))),
+    "campaign": (dialled, lambda journal, _: journal.campaigns.named("c")),
+    "campaign_keys": (dialled, lambda journal, _: list(journal.campaigns.keys("c"))),
+    "campaign_call": (dialled, lambda journal, _: journal.campaigns.call("default", Key("row", "c"))),
     "held": (lambda journal: journal.pace("a", 1).hold(60), lambda journal, _: journal.pace("a", 1).held()),
 }
 KEPT = (

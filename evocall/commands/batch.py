@@ -194,7 +194,7 @@ def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "
 
 def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
     """For a rehearsal, which does not ask what a flow's name means: what it meant when the campaign was begun."""
-    known = journal.campaign(order.campaign.name)
+    known = journal.campaigns.named(order.campaign.name)
     if known is None:
         return order
     screen.note(f"a rehearsal does not look up {order.campaign.flow!r}; the campaign was begun with {known.flow}.")
@@ -204,7 +204,7 @@ def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
 def _refuse_changed(journal: "Journal", order: "Order") -> None:
     """Raise UsageError when the campaign's name already stands for something else."""
     now = order.campaign
-    known = journal.campaign(now.name)
+    known = journal.campaigns.named(now.name)
     if known is None or known == now:
         return
     differences = [
@@ -271,7 +271,7 @@ def _dial(
 
     credential = there.credential()
     began = datetime.now(UTC)
-    journal.begin_campaign(reader.order.campaign, began)
+    journal.campaigns.begin(reader.order.campaign, began)
     _refuse_changed(journal, reader.order)
     pace = journal.pace(there.profile.name, reader.order.pace)
     with screen.progress(report.calls_now(reader, checked)) as progress:

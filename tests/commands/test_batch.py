@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from evocall import phone
-from evocall.journal import Filter, Journal, Key
+from evocall.earlier import Key
+from evocall.journal import Filter, Journal
 from evocall.model import Flow, Plan, Profile
 from tests.faultserver import FaultServer, answering, http
 

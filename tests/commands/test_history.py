@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from evocall.earlier import Key
 from evocall.errors import OutcomeUnknown, Rejected
-from evocall.journal import Journal, Key
+from evocall.journal import Journal
 from evocall.model import Answer, Flow, Number, NumberClass, Outcome, Plan, Profile
 from tests.contract import CALL_KEYS
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evocall.journal import Journal, Key
+from evocall.earlier import Key
+from evocall.journal import Journal
 from evocall.model import Flow, Number, NumberClass, Plan, Profile
 from evocall.sandbox import Sandbox
 from tests.contract import CALL_KEYS
