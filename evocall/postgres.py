@@ -61,6 +61,8 @@ HINTS = {
     "timeout": "Is PostgreSQL running there, and may this host reach it?",
     "resolve": "Is the name of its host right?",
     "translate host name": "Is the name of its host right?",
+    "not known": "Is the name of its host right?",
+    "no answer": "Is PostgreSQL running there, and may this host reach it?",
 }
 
 

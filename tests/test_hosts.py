@@ -485,3 +485,14 @@ def test_behind_pgbouncer_one_key_is_one_call_too(hosts, sandbox, url, pgbouncer
     running = [host.begin(*arguments) for host in pair]
     assert [(process.communicate(timeout=120)[1], process.returncode) for process in running] == [("", 0)] * 2
     assert Counter(asked_for(sandbox).values()) == {1: 41}
+
+
+def test_of_several_servers_the_one_that_can_be_written_to_is_taken(hosts, sandbox, postgres, url):
+    """The first one is gone, as after a failover."""
+    [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
+    servers = f"127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"
+    journal = f"postgresql://evocall@{servers}/{url.rpartition('/')[2]}?target_session_attrs=read-write"
+    host.environment["EVOCALL_JOURNAL"] = journal
+    assert host.run("dial", "+18145550100")[0] == 0
+    with Journal(url) as one:
+        assert [str(record.call.outcome) for record in one.calls()] == ["placed"]
