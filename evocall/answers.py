@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from evocall.errors import FieldError
 from evocall.transport import Reply
 
 DEEPEST = 100  # levels of an answer's JSON
+HALF_A_SECOND = timedelta(seconds=0.5)  # the Date header knows no fractions
 
 
 class Said(NamedTuple):
@@ -140,6 +141,12 @@ def retry_after(reply: Reply) -> float | None:
 def date_of(reply: Reply) -> datetime | None:
     """When the server wrote the reply, by its own clock (RFC 9110, 6.6.1), in whole seconds."""
     return _http_date(reply.headers.get("date", ""))
+
+
+def ahead(reply: Reply) -> timedelta | None:
+    """By how much the server's clock is before ours, to about a second, going by a reply that has just come in."""
+    date = date_of(reply)
+    return None if date is None else date + HALF_A_SECOND - datetime.now(UTC)
 
 
 def _http_date(text: str) -> datetime | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from evocall import __version__, guard, placing
+from evocall import __version__, clocks, guard, placing
 from evocall.crew import Crew, Sender
 from evocall.errors import (
     AuthError,
@@ -141,7 +141,7 @@ class Run:
                 self.tally.waiting += 1
                 zones = plan.number.zones
                 if zones not in openings and plan.hours is not None:
-                    openings[zones] = guard.first_allowed(guard.zones_of(plan.number, now), plan.hours, now)
+                    openings[zones] = guard.first_allowed(clocks.zones_of(plan.number, now), plan.hours, now)
                 continue
             if self._get_ready():
                 self._begin(plan, identity)

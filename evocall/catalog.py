@@ -16,6 +16,7 @@ from evocall.answers import as_text
 from evocall.errors import NotFound, UsageError
 from evocall.listing import Reader
 from evocall.model import Flow
+from evocall.sessions import digits
 
 QUIET_FOR = 1.0  # seconds of searching before anything is said
 NEAREST = 3
@@ -59,20 +60,20 @@ def flows(service: Reader, text: str = "", *, tell: Callable[[str], None] = lamb
 
 def numbers(service: Reader, text: str = "", *, tell: Callable[[str], None] = lambda _: None) -> Iterator[PhoneNumber]:
     """The account's phone numbers that contain the text, in the number without punctuation or in the name."""
-    digits = "" if re.search("[A-Za-z]", text) else _digits(text)
+    wanted = "" if re.search("[A-Za-z]", text) else digits(text)
     for item in listing.items(service, "/endpoints", {"type": "PhoneNumber"}, seen=_patience(tell)):
         name = as_text(item.get("displayName"))
         number = as_text(item.get("phoneNumber")) or name or ""
         flow = as_text(item.get("flowName")) or as_text(item.get("flowId"))
         virtual = item.get("isVirtualPhoneNumber") is True
-        if not text or (digits and digits in _digits(number)) or text.casefold() in (name or "").casefold():
+        if not text or (wanted and wanted in digits(number)) or text.casefold() in (name or "").casefold():
             yield PhoneNumber(number, name, flow, _owner(item, "account"), virtual)
 
 
 def owns(service: Reader, e164: str) -> bool:
     """Whether the number is one that the account has bought."""
-    wanted = _digits(e164)
-    return any(_digits(owned.number) == wanted and not owned.virtual for owned in numbers(service))
+    wanted = digits(e164)
+    return any(digits(owned.number) == wanted and not owned.virtual for owned in numbers(service))
 
 
 def resolved(flow: Flow, service: Reader, *, tell: Callable[[str], None] = lambda _: None) -> Flow:
@@ -128,10 +129,6 @@ def _described(flow: FlowInfo) -> str:
 
 def _owner(item: Mapping[str, Any], kind: str) -> str | None:
     return as_text(item.get(f"{kind}Name")) or as_text(item.get(f"{kind}Id"))
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"\D", "", text)
 
 
 def _patience(tell: Callable[[str], None]) -> Callable[[int], None]:

@@ -20,8 +20,9 @@ from evocall.errors import (
     StillRunning,
     Unavailable,
 )
-from evocall.model import Call, Ending, Phase, Plan
+from evocall.model import Call, Ending, Plan
 from evocall.watching import OUT_OF_SIGHT
+from evocall.wording import how
 
 NEXT = (Refused, Rejected, Unavailable, RateLimited)  # what keeps one number from being rung, and not the others
 ENDS_WITHIN = 30.0  # seconds for a call to be seen ended after it was hung up
@@ -101,18 +102,6 @@ class Turns:
         error.call = rung[-1]
         self.tried.remove(rung[-1])
         return error
-
-
-def how(ending: Ending | None) -> str:
-    """How a call ended, in words."""
-    if ending is None or ending.phase is not Phase.ENDED:
-        return "its end was not seen"
-    said = f" ({ending.outcome})" if ending.outcome else ""
-    if ending.answered is None:
-        return f"ended, and the service does not tell whether somebody answered{said}"
-    if not ending.answered:
-        return f"ended without an answer{said}"
-    return f"answered by {'a machine' if ending.machine else 'somebody'}{said}"
 
 
 def _by_somebody(ending: Ending | None) -> bool:

@@ -42,6 +42,12 @@ class Flight:
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
+class _Current(threading.local):
+    """The flight of the thread that asks, None between exchanges."""
+
+    flight: Flight | None = None
+
+
 class Watchman:
     """One thread that ends exchanges whose time is up.
 
@@ -95,4 +101,5 @@ class Watchman:
                     flight.cut()
 
 
+current = _Current()
 watchman = Watchman()

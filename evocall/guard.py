@@ -8,8 +8,9 @@ from collections.abc import Collection, Container, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from evocall.clocks import zones_of
 from evocall.errors import OutcomeUnknown, Refused, UsageError
-from evocall.model import SANDBOX, Call, Earlier, Guard, Hours, Number, NumberClass
+from evocall.model import GUARDED, SANDBOX, Call, Earlier, Guard, Hours, Number, NumberClass
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ DAY = timedelta(hours=24)
 DAYS_TO_LOOK_AHEAD = 8
 QUARTER = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
-NEEDS_ALLOW = frozenset((NumberClass.PREMIUM, NumberClass.SHARED_COST, NumberClass.SATELLITE, NumberClass.PERSONAL))
+NEEDS_ALLOW = frozenset(GUARDED) - {NumberClass.UNVERIFIED}
 CLOCK_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 HOURS = re.compile(rf"({CLOCK_TIME})-(?!\1)({CLOCK_TIME}|24:00)")
 MIDNIGHT = time(0)
@@ -91,19 +92,6 @@ def refuse_hours(number: Number, hours: Hours | None, now: datetime) -> None:
         hint=_first_moment(zones, hours, now),
         code="hours",
     )
-
-
-def zones_of(number: Number, now: datetime) -> "list[ZoneInfo]":
-    """The zones that the number may be in, from west to east, less those that this system has no data for."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    zones = []
-    for name in number.zones:
-        try:
-            zones.append(ZoneInfo(name))
-        except ZoneInfoNotFoundError:
-            continue
-    return sorted(zones, key=lambda zone: now.astimezone(zone).utcoffset() or timedelta())
 
 
 def _inside(moment: datetime, zone: "ZoneInfo", hours: Hours) -> bool:

@@ -4,11 +4,8 @@ Kept apart from `credentials`, since importing keyring costs as much as the rest
 """
 
 import os
-import threading
 from collections.abc import Callable
 from contextlib import closing
-from typing import TypeVar
-from urllib.parse import urlsplit
 
 import keyring
 import keyring.backend
@@ -16,8 +13,7 @@ import keyring.errors
 
 from evocall.errors import AuthError, ConfigError
 from evocall.model import Credential, Profile
-
-Result = TypeVar("Result")
+from evocall.patience import Result, within
 
 PATIENCE = 5.0  # seconds; a keyring that is silent for longer is waiting for somebody who is not there
 UNLOCK_PATIENCE = 120.0  # seconds, when login may ask the person at the terminal to unlock it
@@ -109,36 +105,20 @@ def _is_set_up(backend: keyring.backend.KeyringBackend) -> bool:
 
 def _with_patience(ask: Callable[[], Result], seconds: float) -> Result:
     """What `ask` returns; ConfigError when it fails or is silent for that long."""
-    answers: list[Result] = []
-    failures: list[Exception] = []
-
-    def run() -> None:
-        try:
-            answers.append(ask())
-        except Exception as error:  # noqa: BLE001 - backends raise whatever their libraries do
-            failures.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if answers:
-        return answers[0]
-    if failures and isinstance(failures[0], AuthError):
-        raise failures[0]
-    why = str(failures[0]) or type(failures[0]).__name__ if failures else f"no answer within {seconds:g} seconds"
-    raise ConfigError(
-        f"The keyring cannot be used: {why}.",
-        hint=f"Unlock it, or give the password through {OTHER_SOURCES}.",
-        code="keyring",
-    )
+    try:
+        return within(seconds, ask)
+    except AuthError:
+        raise
+    except Exception as error:  # backends raise whatever their libraries do
+        raise ConfigError(
+            f"The keyring cannot be used: {str(error) or type(error).__name__}.",
+            hint=f"Unlock it, or give the password through {OTHER_SOURCES}.",
+            code="keyring",
+        ) from error
 
 
 def _service(profile: Profile) -> str:
-    return f"evocall {_host(profile)}"
-
-
-def _host(profile: Profile) -> str:
-    return urlsplit(profile.base_url).netloc
+    return f"evocall {profile.netloc}"
 
 
 def _name(backend: keyring.backend.KeyringBackend) -> str:

@@ -104,7 +104,7 @@ class Profile:
     pace: float = 1.0
     timeout: float = 60.0
     connect_timeout: float = 10.0
-    sign_in: str = "basic"
+    sign_in: str = BASIC
     keyring_backend: str | None = None
     password_command: str | None = None
     password_file: str | None = None
@@ -121,9 +121,13 @@ class Profile:
 
     @property
     def host(self) -> str:
-        """The service that the profile means; all servers on this machine are one, whatever their port."""
-        parts = urlsplit(self.base_url)
-        return "localhost" if is_loopback(parts.hostname or "") else parts.netloc
+        """The service that the profile means; unlike in `netloc`, all servers on this machine are one."""
+        return "localhost" if is_loopback(urlsplit(self.base_url).hostname or "") else self.netloc
+
+    @property
+    def netloc(self) -> str:
+        """Host and port as `base_url` has them; `host` leaves out which server on this machine it is."""
+        return urlsplit(self.base_url).netloc
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is printed: receipts, tables, JSON, errors. Results go to stdout, everything else to stderr.
+"""How things are printed: lines, tables, JSON, errors. Results go to stdout, everything else to stderr.
 
 Text from outside is data: control characters are shown, never obeyed, and nothing is read as markup. rich draws tables
 and colour on terminals; one-line output does without it, since importing it costs as much as placing a call.
@@ -8,26 +8,21 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import urlsplit
 
 from evocall.errors import EvocallError, ExitCode
-from evocall.model import SANDBOX, Call, Ending, Flow, Number, Outcome, Phase, Plan
+from evocall.model import Call, Outcome, Plan
+from evocall.wording import SCHEMA, Line, call_document, ending_lines, failure_lines, receipt
 
 if TYPE_CHECKING:
     from evocall import progress
 
-SCHEMA = 1
-LONGEST_NUMBER = 60
 KEPT_WHOLE = {"call", "number", "E.164", "outcome", "profile"}
 STYLES = {
     Outcome.PLACED: "bold green",
     Outcome.ALREADY_PLACED: "bold yellow",
     Outcome.DRY_RUN: "bold cyan",
 }
-Line = tuple[str, str]
 
 
 class Screen:
@@ -146,124 +141,6 @@ def _narrowed(
 def clean(text: str) -> str:
     """The text with every character that could move a cursor or reorder a line made visible."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\n", " "))
-
-
-def call_document(call: Call) -> dict[str, Any]:
-    """The JSON form of a call, as `dial`, `history` and `show` give it."""
-    return {
-        "schema": SCHEMA,
-        "outcome": call.outcome,
-        "call": call.id,
-        "number": call.number,
-        "flow": call.flow,
-        "caller_id": call.caller_id,
-        "profile": call.profile,
-        "base_url": call.base_url,
-        "requested_at": call.requested_at and utc(call.requested_at),
-        "http_status": call.http_status,
-        "session_id": call.session_id,
-        "response": call.response,
-        "error": call.error,
-        "settled": call.settled,
-        "ending": call.ending and asdict(call.ending),
-    }
-
-
-def utc(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def receipt(call: Call, plan: Plan, username: str | None) -> list[Line]:
-    """The lines of a receipt: outcome and number, flow, caller ID, account, session."""
-    host = urlsplit(plan.profile.base_url).netloc
-    lines = [
-        (call.outcome.replace("_", " "), f"{plan.number.international}   {place_and_time(plan.number)}"),
-        ("flow", flow_text(plan.flow)),
-        ("from", plan.caller.international if plan.caller else "picked by the service"),
-        ("account", f"{plan.profile.name}  {username or 'no login'} at {host}"),
-    ]
-    if call.session_id or call.id:
-        option = " --sandbox" if call.profile == SANDBOX else ""
-        look = f"   evocall show {call.id}{option}" if call.id else ""
-        lines.append(("session", f"{call.session_id or 'not told by the service'}{look}"))
-    if call.settled:
-        lines.append(("settled", f"the answer did not tell, but {call.settled}"))
-    if call.outcome is Outcome.ALREADY_PLACED and call.requested_at:
-        lines.append(("placed at", f"{utc(call.requested_at)}; nothing was dialled now"))
-        if call.number != plan.number.e164 or (call.flow != plan.flow.id and not plan.flow.pending):
-            lines.append(("attention", f"the key was used for {call.number} with flow {call.flow}, not for this call"))
-    if call.outcome is Outcome.DRY_RUN:
-        lines.append(("request", f"POST {plan.profile.base_url}/sessions/outgoing {json.dumps(plan.request.body)}"))
-    return lines
-
-
-def flow_text(flow: Flow) -> str:
-    """The flow's alias or name, if it has one, and its ID."""
-    return f"{flow.alias}  {flow.id}" if flow.alias else flow.id
-
-
-def ending_lines(ending: Ending) -> list[Line]:
-    """How a call ended, or where it was at the last look: phase, what is known of an answer, duration."""
-    if ending.phase is not Phase.ENDED:
-        return [(ending.phase, f"for {_duration(ending.seconds)} so far")]
-    said = f"   the service says: {ending.outcome}" if ending.outcome else ""
-    answered = {
-        True: "answered by a machine" if ending.machine else "answered",
-        False: "not answered",
-        None: "the service does not tell whether somebody answered",
-    }[ending.answered]
-    return [("ended", f"{answered}, lasted {_duration(ending.seconds)}{said}")]
-
-
-def log_lines(log: Sequence[tuple[datetime | None, str]]) -> list[Line]:
-    """A session's log, in UTC."""
-    lines = [f"{at:%H:%M:%S}Z  {message}" if at else message for at, message in log]
-    return [("log" if n == 0 else "", line) for n, line in enumerate(lines)]
-
-
-def _duration(seconds: float | None) -> str:
-    return "an unknown time" if seconds is None else f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
-
-
-def place_and_time(number: Number, now: datetime | None = None) -> str:
-    """Country and local time of a number: `US, 04:12 there (New York)`, or the span over several zones."""
-    where = number.country or f"+{number.international[1:].split(' ')[0]}, no country"
-    times = local_times(number, now or datetime.now(UTC))
-    if not times:
-        return f"{where}, local time not known"
-    first, last = min(times), max(times)
-    if f"{first:%H:%M}" == f"{last:%H:%M}":
-        city = number.zones[0].rpartition("/")[2].replace("_", " ")
-        return f"{where}, {first:%H:%M} there ({city if len(number.zones) == 1 else f'{len(number.zones)} zones'})"
-    return f"{where}, {first:%H:%M} to {last:%H:%M} there ({len(number.zones)} zones)"
-
-
-def local_times(number: Number, now: datetime) -> list[datetime]:
-    """The clock of each zone that the number may be in, as naive local times."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    times = []
-    for name in number.zones:
-        try:
-            times.append(now.astimezone(ZoneInfo(name)).replace(tzinfo=None))
-        except ZoneInfoNotFoundError:
-            continue
-    return times
-
-
-def failure_lines(error: EvocallError) -> list[Line]:
-    """What stands below an error's first line: the number, the service's words, fields, the hint."""
-    lines = []
-    if error.call is not None and error.call.number and error.call.number not in str(error):
-        number = error.call.number
-        lines.append(("  number", number if len(number) <= LONGEST_NUMBER else number[:LONGEST_NUMBER] + "…"))
-    if error.said:
-        lines.append(("  what it said", error.said))
-    lines += [(f"  {entry.field}", entry.message) for entry in error.fields]
-    if error.hint:
-        lines.append(("hint:", error.hint))
-    return lines
 
 
 def _heading(error: EvocallError) -> str:

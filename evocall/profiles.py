@@ -1,107 +1,17 @@
 """The TOML file with the profiles: read with all its mistakes named, written whole or not at all."""
 
 import os
-import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 from evocall import places
 from evocall.errors import ConfigError, UsageError
-from evocall.guard import read_hours
 from evocall.model import Guard, Profile
+from evocall.settings import GUARD_KEYS, PROFILE_KEYS, TABLE, TEXT, Kind, is_address, shown
 
 DEFAULT = "default"
-SLOWEST, FASTEST = 0.0001, 1_000_000.0  # calls per second
-
-
-class Kind(NamedTuple):
-    """What a key may hold: a check, and how to say it in an error."""
-
-    accepts: Callable[[Any], bool]
-    wanted: str
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
-def _seconds(value: object) -> bool:
-    return _positive(value) and value < threading.TIMEOUT_MAX  # type: ignore[operator]
-
-
-def _pace(value: object) -> bool:
-    return _positive(value) and SLOWEST <= value <= FASTEST  # type: ignore[operator]
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _address(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        parts = urlsplit(value)
-        return (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
-        )
-    except ValueError:
-        return False
-
-
-def _journal(value: object) -> bool:
-    return isinstance(value, str) and places.is_url(value) and not places.has_password(value)
-
-
-def _countries(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) and re.fullmatch("[A-Z]{2}", v) for v in value)
-
-
-def _strings(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-
-
-def _hours(value: object) -> bool:
-    try:
-        return isinstance(value, str) and bool(read_hours(value))
-    except UsageError:
-        return False
-
-
-TEXT = Kind(lambda v: isinstance(v, str) and v != "" and "\0" not in v, "a text in quotes")
-SECONDS = Kind(_seconds, "a number of seconds above 0")
-COUNT = Kind(_count, "a whole number, 0 or more")
-TABLE = Kind(lambda v: isinstance(v, dict), "a table")
-
-GUARD_KEYS = {
-    "countries": Kind(_countries, 'a list of two-letter country codes, such as ["US", "CA"]'),
-    "hours": Kind(_hours, 'hours such as "08:00-21:00"'),
-    "deny": TEXT,
-    "max_per_day": COUNT,
-    "max_per_number_per_day": COUNT,
-}
-PROFILE_KEYS = {
-    "base_url": Kind(_address, 'an address such as "https://evovoice.io", without a login in it'),
-    "username": TEXT,
-    "flow": TEXT,
-    "caller_id": TEXT,
-    "region": Kind(lambda v: isinstance(v, str) and bool(re.fullmatch("[A-Z]{2}", v)), 'a country code such as "US"'),
-    "pace": Kind(_pace, "calls per second, above 0 and at most a million"),
-    "timeout": SECONDS,
-    "connect_timeout": SECONDS,
-    "sign_in": Kind(lambda v: v in ("basic", "cookies"), '"basic" or "cookies"'),
-    "keyring_backend": TEXT,
-    "password_command": TEXT,
-    "password_file": TEXT,
-    "journal": Kind(_journal, f"{places.WANTED}, without a password in it"),
-    "guard": TABLE,
-    "flows": Kind(_strings, "a table of names and flow IDs in quotes"),
-    "contacts": Kind(_strings, "a table of names and numbers in quotes"),
-}
 ENVIRONMENT = {
     "base_url": "EVOCALL_BASE_URL",
     "username": "EVOCALL_USERNAME",
@@ -129,8 +39,8 @@ class Config:
         """The profile that a login is for, made if need be; options beat the environment, which beats the file."""
         wanted = name or self.default_name()
         with_new = replace(self, profiles={wanted: Profile(wanted, directory=self.path.parent), **self.profiles})
-        if base_url is not None and not _address(base_url):
-            raise UsageError(f"--base-url is {_shown(base_url)}; it should be {PROFILE_KEYS['base_url'].wanted}.")
+        if base_url is not None and not is_address(base_url):
+            raise UsageError(f"--base-url is {shown(base_url)}; it should be {PROFILE_KEYS['base_url'].wanted}.")
         chosen = with_new.choose(wanted)
         return replace(chosen, base_url=base_url or chosen.base_url, username=username or chosen.username)
 
@@ -149,9 +59,9 @@ class Config:
             )
         profile = self.profiles.get(wanted, Profile(wanted, directory=self.path.parent))
         laid_over: dict[str, Any] = {key: environ[name] for key, name in ENVIRONMENT.items() if environ.get(name)}
-        if not _address(laid_over.get("base_url", profile.base_url)):
+        if not is_address(laid_over.get("base_url", profile.base_url)):
             raise ConfigError(
-                f"EVOCALL_BASE_URL is {_shown(laid_over['base_url'])}, not {PROFILE_KEYS['base_url'].wanted}."
+                f"EVOCALL_BASE_URL is {shown(laid_over['base_url'])}, not {PROFILE_KEYS['base_url'].wanted}."
             )
         if "journal" in laid_over and not places.is_url(laid_over["journal"]):
             raise ConfigError(
@@ -198,41 +108,6 @@ def save_login(path: Path, profile: Profile) -> None:
     _change(path, *((("profiles", profile.name, key), getattr(profile, key)) for key in keys))
 
 
-def typed_value(keys: tuple[str, ...], text: str) -> Any:
-    """The TOML value that `text` means for that key. Raises UsageError for an unknown key or a wrong value."""
-    kind = _kind_of(keys)
-    for candidate in (text, *_as_toml(text)):
-        if kind.accepts(candidate):
-            return candidate
-    raise UsageError(f"{'.'.join(keys)} is {kind.wanted}, not {_shown(text)}.", code="invalid_value")
-
-
-def _as_toml(text: str) -> list[Any]:
-    from evocall import toml_text
-
-    try:
-        return [toml_text.parse(f"value = {text}")["value"]]
-    except (ValueError, KeyError):
-        return [[part.strip() for part in text.split(",")]]
-
-
-def _kind_of(keys: tuple[str, ...]) -> Kind:
-    if keys[0] in {"flows", "contacts"} and len(keys) == 2:  # noqa: PLR2004 - table and name
-        return TEXT
-    known = {**PROFILE_KEYS, **{f"guard.{key}": kind for key, kind in GUARD_KEYS.items()}}
-    key = ".".join(keys)
-    if key == "password":
-        raise UsageError("A password has no place in the profile file.", hint="evocall login puts it into the keyring.")
-    if key not in known or known[key] is TABLE or keys[0] in {"flows", "contacts"}:
-        names = sorted(set(known) - {"guard", "flows", "contacts"})
-        raise UsageError(
-            f"{key!r} is not a key of a profile.",
-            hint=f"The keys: {', '.join(names)}, flows.NAME, contacts.NAME.",
-            code="unknown_key",
-        )
-    return known[key]
-
-
 class _Check:
     """Walks the parsed file and raises ConfigError for the first thing that is not as it should be."""
 
@@ -263,7 +138,7 @@ class _Check:
             if key not in known:
                 raise self.error(where, key, f"is not a key that evocall knows here (known: {', '.join(known)})")
             if not known[key].accepts(value):
-                raise self.error(where, key, f"must be {known[key].wanted}, not {_shown(value)}")
+                raise self.error(where, key, f"must be {known[key].wanted}, not {shown(value)}")
 
     def error(self, where: tuple[str, ...], key: str, what: str, *, hint: str | None = None) -> ConfigError:
         from evocall import toml_text
@@ -271,15 +146,6 @@ class _Check:
         line = toml_text.line_of(self.text, where, key)
         place = f"{self.path}, line {line}" if line else str(self.path)
         return ConfigError(f"{place}: {'.'.join((*where, key))} {what}.", hint=hint, code="profile_file")
-
-
-def _shown(value: object) -> str:
-    """The value for an error message, unless it looks like an address with a login in it."""
-    try:
-        text = repr(value)
-    except ValueError:
-        return "a number with thousands of digits"
-    return "one with a login in it" if "@" in text and "://" in text else text
 
 
 def _text(path: Path) -> str | None:
@@ -329,20 +195,11 @@ def _has_only_tables(profiles: Any) -> bool:
 
 def _write(path: Path, text: str) -> None:
     """Put the text in place whole or not at all, readable by its owner only. Raises ConfigError."""
-    import tempfile
+    from evocall import files
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        target = path.resolve()
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".toml")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with files.whole(path.resolve()) as file:
+            file.write(text)
     except (OSError, UnicodeEncodeError) as error:
         raise ConfigError(f"{path} cannot be written: {error}.", code="profile_file") from error

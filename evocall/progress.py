@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 from evocall.output import clean
+from evocall.wording import duration
 
 EVERY = 30.0  # seconds between two lines off a terminal
 
@@ -133,7 +134,7 @@ class LifeLines:
 
     def show(self, phase: str, seconds: float) -> None:
         """Said at once."""
-        self.note(f"{phase} after {clock(seconds)}" if seconds >= 1 else phase)
+        self.note(f"{phase} after {duration(seconds)}" if seconds >= 1 else phase)
 
 
 class LiveLine:
@@ -165,12 +166,7 @@ class LiveLine:
         self._live.console.print(Text(f"evocall: {clean(text)}"))
 
     def _line(self) -> str:
-        return f"{self._phase} {clock(time.monotonic() - self._since)}"
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, as a telephone shows them."""
-    return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
+        return f"{self._phase} {duration(time.monotonic() - self._since)}"
 
 
 def counted(outcomes: Counter[str], waiting: int) -> str:

@@ -118,14 +118,13 @@ class Refusals(NamedTuple):
         if error.code == "ca_bundle":
             path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
             return ConfigError(f"{error.why}: {path}.", hint="It should be a file in PEM format.", code=error.code)
-        host = urlsplit(self.profile.base_url).netloc
         hints = {
             "tls_certificate": "Set REQUESTS_CA_BUNDLE to a file with your company's CA, or mend the clock.",
             "dns": "Check base_url and the network; no call was placed, so it is safe to try again.",
             "proxy": "Check HTTPS_PROXY and NO_PROXY.",
         }
         hint = hints.get(error.code, "No call was placed, so it is safe to try again.")
-        return Unavailable(f"{host} could not be reached: {error.why}.", hint=hint, code=error.code)
+        return Unavailable(f"{self.profile.netloc} could not be reached: {error.why}.", hint=hint, code=error.code)
 
 
 def _hint(said: Said) -> str | None:

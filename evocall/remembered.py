@@ -1,12 +1,10 @@
 """Names of flows seen at the service, for TAB only: a dial never looks here, since names move from flow to flow."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from evocall import paths
+from evocall import files, paths
 from evocall.model import Profile
 
 MOST = 1000  # names; more than that nobody looks through
@@ -24,11 +22,8 @@ def remember(profile: Profile, names: Iterable[str]) -> None:
     text = json.dumps({"host": profile.host, "flows": list(known)[:MOST]})
     with suppress(OSError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = file.with_name(f"{file.name}.{os.getpid()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        with files.whole(file) as opened:
             opened.write(text)
-        Path(beside).replace(file)
 
 
 def recalled(profile: Profile) -> Sequence[str]:

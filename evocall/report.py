@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from evocall.campaign import Tally
 from evocall.errors import EvocallError, Incomplete, Interrupted
 from evocall.model import Profile
-from evocall.output import SCHEMA, flow_text, utc
 from evocall.reading import Checked, Reader
+from evocall.wording import SCHEMA, account, flow_text, utc
 
 OUTCOMES = ("placed", "already_placed", "not_placed", "unknown")
 
@@ -39,7 +38,7 @@ def preview(reader: Reader, profile: Profile, found: Checked) -> list[tuple[str,
         ("to dial", f"{count}" + (f" of {found.to_dial}" if count < found.to_dial else "")),
         ("countries", countries or "none"),
         ("waiting", f"{found.waiting} outside their hours now" if found.waiting else "none"),
-        ("account", f"{profile.name}  {profile.username} at {urlsplit(profile.base_url).netloc}"),
+        account(profile.name, profile.username, profile.netloc),
         ("flow", flow_text(order.flow) if order.flow else "named by each row"),
         ("pace", f"{order.pace:g} a second"),
         ("ends", f"about {datetime.now().astimezone() + duration:%Y-%m-%d %H:%M} (in {duration})"),

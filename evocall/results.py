@@ -3,15 +3,15 @@
 import csv
 import json
 import os
-import tempfile
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from evocall import files
 from evocall.errors import EvocallError, UsageError
 from evocall.model import Call
-from evocall.output import utc
 from evocall.rows import Row, Table
+from evocall.wording import utc
 
 COLUMNS = ("outcome", "call", "session_id", "requested_at", "http_status", "error_code", "error")
 Fate = tuple[str, Call | None, EvocallError | None]
@@ -30,46 +30,22 @@ def refuse_existing(path: Path) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is not a directory.", code="results")
     try:
-        tempfile.NamedTemporaryFile(dir=path.parent, prefix=_beside(path)).close()
+        files.try_out(path)
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 def write(path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:
     """Write all rows with what became of them. Raises UsageError when the file cannot be written."""
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with files.whole(path, over=False) as file:
             _lines(file, path, table, fate)
-            file.flush()
-            os.fsync(file.fileno())
-        _named_like(path, temporary)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> str:
-    """How a file begins that is to become the one at that path."""
-    return f".{path.name}-"
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"{path} cannot be written: {error.strerror}.", code="results")
-
-
-def _named_like(path: Path, temporary: str) -> None:
-    """Give the file its name, unless another one has it. Raises FileExistsError then, OSError when it cannot be."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # not every file system has hard links
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        Path(temporary).replace(path)
 
 
 def _lines(file: TextIO, path: Path, table: Table, fate: Callable[[Row], Fate]) -> None:

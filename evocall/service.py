@@ -8,7 +8,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from evocall import __version__, answers
@@ -31,7 +31,6 @@ HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": f"evocall/{__version__}",
 }
-HALF_A_SECOND = timedelta(seconds=0.5)  # the Date header knows no fractions
 DIALLING_ROLES = {"Manager", "SystemAdministrator"}
 
 
@@ -174,9 +173,9 @@ class Service:
         return value or {}
 
     def _compare_clocks(self, reply: Reply) -> None:
-        date = answers.date_of(reply)
-        if date is not None:
-            self.ahead = date + HALF_A_SECOND - datetime.now(UTC)
+        ahead = answers.ahead(reply)
+        if ahead is not None:
+            self.ahead = ahead
 
     def _meaning(self, reply: Reply) -> Answer:
         """The three-way outcome of the POST."""

@@ -1,15 +1,13 @@
 """One HTTP exchange that knows whether a byte of the request may have left.
 
-requests and urllib3 do the work. What is added: a mark at the moment the first byte goes to the socket, a deadline for
-the whole answer, a limit on its size, and nothing that could replace or leak the credential: no .netrc, no redirects,
-no cookies unless asked for.
+requests and urllib3 do the work. What is added: a mark at the moment the first byte goes to the socket
+(`connections`), a deadline for the whole answer (`flight`), a limit on its size, and nothing that could replace or leak
+the credential: no .netrc, no redirects, no cookies unless asked for.
 """
 
-import http.client
 import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,13 +15,11 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from evocall.address import is_loopback
+from evocall.connections import Adapter
 from evocall.errors import ConfigError
-from evocall.flight import Flight
+from evocall.flight import Flight, current
 
 LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
@@ -70,96 +66,6 @@ class Cut(KeyboardInterrupt):
         self.left = left
 
 
-_thread = threading.local()
-
-
-class _HeadersCut(http.client.HTTPException):
-    """The headers are not whole: the connection ended within them, or a line of them is none."""
-
-
-class _WholeHeaders(http.client.HTTPResponse):
-    """http.client's response, which insists on whole headers: what a bad line hides may be the body's length."""
-
-    def begin(self) -> None:
-        whole: Any = self.fp
-        self.fp = lines = _Lines(whole)  # type: ignore[assignment] # all that begin does with it is read lines
-        super().begin()
-        self.fp = whole
-        if lines.last not in (b"\r\n", b"\n") or self.msg.defects:
-            raise _HeadersCut
-
-
-class _Lines:
-    """A file that remembers the last line read from it."""
-
-    def __init__(self, file: Any) -> None:
-        self.file, self.last = file, b""
-
-    def readline(self, limit: int = -1) -> bytes:
-        self.last = self.file.readline(limit)
-        return self.last
-
-    def close(self) -> None:
-        self.file.close()
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-class _Watched:
-    """Mixed into urllib3's connections: tells the flight when the request itself, not a proxy's CONNECT, is sent."""
-
-    _connecting = False
-    response_class = _WholeHeaders
-
-    def connect(self) -> None:
-        self._connecting = True
-        try:
-            super().connect()  # type: ignore[misc]
-        finally:
-            self._connecting = False
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:  # type: ignore[attr-defined]
-            self.connect()
-        flight: Flight | None = getattr(_thread, "flight", None)
-        if flight is not None and not self._connecting:
-            flight.begin(self.sock)  # type: ignore[attr-defined]
-        super().send(data)  # type: ignore[misc]
-
-
-class _PlainConnection(_Watched, HTTPConnection):  # type: ignore[misc]
-    pass
-
-
-class _TlsConnection(_Watched, HTTPSConnection):  # type: ignore[misc]
-    pass
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter over watched connections, also through proxies."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        _watch(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return _watch(super().proxy_manager_for(proxy, **kwargs))
-
-
-def _watch(manager: Any) -> Any:
-    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-    return manager
-
-
 class Wire:
     """Exchanges with one host. Times are in seconds; `trace` is told of each request and reply."""
 
@@ -200,7 +106,7 @@ class Wire:
             raise NotSent("bad_address", str(error), passing=False) from error
         if time.monotonic() - self._last_used > LONGEST_IDLE:
             self._session.close()
-        flight = _thread.flight = Flight(answering)
+        flight = current.flight = Flight(answering)
         reply = None
         try:
             reply = self._reply(request, flight, (connecting, answering))
@@ -212,7 +118,7 @@ class Wire:
             raise Cut(left=flight.left) from None
         finally:
             flight.end()
-            _thread.flight = None
+            current.flight = None
             self._last_used = time.monotonic()
             if self._trace:
                 self._trace(request, reply)
@@ -249,8 +155,8 @@ def _session(base: str, headers: Mapping[str, str], *, cookies: bool) -> request
     session.proxies = _proxies(base)
     session.verify = _bundle()
     session.headers = requests.structures.CaseInsensitiveDict({"Accept-Encoding": "identity", **headers})
-    session.mount("https://", _Adapter())
-    session.mount("http://", _Adapter())
+    session.mount("https://", Adapter())
+    session.mount("http://", Adapter())
     if not cookies:
         session.cookies = _NoCookies()
     return session

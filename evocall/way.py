@@ -2,21 +2,20 @@
 
 import os
 import socket
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from evocall import answers, transport
 from evocall.errors import ConfigError, EvocallError, Unavailable
 from evocall.model import Credential, Profile
+from evocall.patience import within
 from evocall.refusals import Refusals
-from evocall.service import HALF_A_SECOND, HEADERS, basic
+from evocall.service import HEADERS, basic
 from evocall.transport import NoAnswer, NotSent, Reply, Wire
 
 RENEWAL = 14  # days before the end of a certificate from which on its renewal is late
@@ -25,8 +24,6 @@ PORTS = {"http": 80, "https": 443}
 SOCKS_PORT = 1080
 PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 CHECK_PROXY = "Check HTTPS_PROXY and NO_PROXY."
-
-Result = TypeVar("Result")
 
 
 class Status(StrEnum):
@@ -83,7 +80,7 @@ class Way:
         """The addresses of the first host on the way."""
         host, port = self._first
         try:
-            found = self._within(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found = within(self._patience, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except TimeoutError:
             late = NotSent("dns", f"its name was not resolved within {self._patience:g} seconds", passing=True)
             raise self._unreachable(late) from None
@@ -100,7 +97,7 @@ class Way:
                 return str(connection.getpeername()[0])
 
         try:
-            address = self._within(connect)
+            address = within(self._patience, connect)
         except OSError as error:
             raise self._unreachable(transport.not_sent(error)) from error
         return Status.OK, f"connected to {address}, port {self._first[1]}", None
@@ -113,7 +110,7 @@ class Way:
             return Status.SKIPPED, f"a proxy of the kind {self._proxy.scheme} is in between; the sign-in shows it", None
         authorities = Path(transport.authorities())
         try:
-            version, certificate = self._within(lambda: self._handshake(authorities))
+            version, certificate = within(self._patience, lambda: self._handshake(authorities))
         except Exception as error:
             reason = error if isinstance(error, NotSent) else transport.not_sent(error)
             raise self._refused(reason) from error
@@ -159,19 +156,6 @@ class Way:
                     code=error.code,
                 ) from error
 
-    def _within(self, work: Callable[[], Result]) -> Result:
-        """What the work returns or raises; TimeoutError when it takes too long, as a name server may take minutes."""
-        done: Future[Result] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
-                done.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
-        return done.result(self._patience)
-
     def _unreachable(self, reason: NotSent) -> EvocallError:
         """The error for the first host on the way, be it the service or the proxy."""
         if self._proxy is None:
@@ -216,10 +200,9 @@ def _lasting(version: str, certificate: dict[str, Any]) -> Finding:
 
 def _drift(reply: Reply) -> Finding:
     """How far apart the two clocks are, to about a second."""
-    there = answers.date_of(reply)
-    if there is None:
+    ahead = answers.ahead(reply)
+    if ahead is None:
         return Status.SKIPPED, "the service does not tell its time", None
-    ahead = there + HALF_A_SECOND - datetime.now(UTC)
     seconds = f"{abs(ahead.total_seconds()):,.0f}"
     message = f"{seconds} s {'behind' if ahead > timedelta(0) else 'ahead of'} the service's"
     if abs(ahead) > DRIFT:

@@ -54,9 +54,9 @@ def zygote() -> None:
     An order names the arguments, the home, the files for what happens, and which line of evocall's core, counted as
     they are executed, sends the child which signal. The answer is the child's exit status.
     """
-    from evocall import cli, journal, placing, service, settling, transport
+    from evocall import cli, connections, journal, placing, service, settling, transport
 
-    watched = {module.__file__ for module in (placing, journal, service, settling, transport)}
+    watched = {module.__file__ for module in (placing, journal, service, settling, transport, connections)}
     settling.PAUSES = (0.0,)
 
     def perform(order: dict[str, Any]) -> int:

@@ -19,7 +19,7 @@ from evocall.errors import (
     StillRunning,
     Unavailable,
 )
-from evocall.escalation import Turns, how
+from evocall.escalation import Turns
 from evocall.journal import Journal
 from evocall.model import Credential, Ending, Guard, Outcome, Phase, Profile
 from evocall.placing import Clock, Terms
@@ -419,28 +419,3 @@ def test_two_calls_to_one_number_that_cannot_be_told_apart_stop_the_turns(office
     error = on_call.stopped(SILENT, ANSWERS)
     assert (type(error), on_call.sandbox.dials(ANSWERS), on_call.ended) == (StillRunning, [], [])
     assert all(call.id in str(error) for call in on_call.sandbox.calls)
-
-
-# words
-
-
-@pytest.mark.parametrize(
-    ("ending", "words"),
-    [
-        (None, "its end was not seen"),
-        (RINGING, "its end was not seen"),
-        (Ending(Phase.CONNECTED, True), "its end was not seen"),
-        (Ending(Phase.ENDED, True, False, "Answered"), "answered by somebody (Answered)"),
-        (Ending(Phase.ENDED, True, True, "Voicemail"), "answered by a machine (Voicemail)"),
-        (Ending(Phase.ENDED, False, False, "Busy"), "ended without an answer (Busy)"),
-        (Ending(Phase.ENDED, False), "ended without an answer"),
-        (Ending(Phase.ENDED, None), "ended, and the service does not tell whether somebody answered"),
-        (
-            Ending(Phase.ENDED, None, False, "Zählung"),
-            "ended, and the service does not tell whether somebody answered (Zählung)",
-        ),
-    ],
-)
-def test_an_ending_in_words(ending, words):
-    """The service's own word stands behind ours."""
-    assert how(ending) == words

@@ -28,7 +28,20 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from evocall import answers, catalog, denylist, guard, output, phone, placing, profiles, results, rows, sessions
+from evocall import (
+    answers,
+    catalog,
+    denylist,
+    guard,
+    output,
+    phone,
+    placing,
+    profiles,
+    results,
+    rows,
+    sessions,
+    wording,
+)
 from evocall.errors import ConfigError, EvocallError, FieldError, Rejected, UsageError
 from evocall.journal import Filter, Journal
 from evocall.model import (
@@ -45,6 +58,7 @@ from evocall.output import Screen
 from evocall.placing import Clock, Terms
 from evocall.sandbox import Sandbox
 from evocall.service import Service
+from evocall.settings import GUARD_KEYS, PROFILE_KEYS, typed_value
 from evocall.transport import Reply
 from tests.faultserver import FaultServer, answering, free_port
 
@@ -130,7 +144,7 @@ def test_an_accepted_number_is_e164_and_reads_as_itself_everywhere(text, region)
         again = phone.read(number.e164, region=elsewhere)
         assert (again.e164, again.country, again.kind) == (number.e164, number.country, number.kind)
     assert phone.read(number.international).e164 == number.e164
-    shown = output.place_and_time(number)
+    shown = wording.place_and_time(number)
     assert shown == output.clean(shown)
 
 
@@ -233,7 +247,7 @@ VALUES = [
     "'''\nregion = " + "9" * 5000 + " # x\n'''",
     "'''\nflow = " + "[" * 3000 + " # x\n'''",
 ]
-KEYS = [*profiles.PROFILE_KEYS, *(f"guard.{key}" for key in profiles.GUARD_KEYS), "flows.a", "contacts.x"]
+KEYS = [*PROFILE_KEYS, *(f"guard.{key}" for key in GUARD_KEYS), "flows.a", "contacts.x"]
 tables = st.sampled_from(
     ["[profiles.a]", '[profiles."b.c"]', "[profiles.a.guard]", "[profiles]", "[[profiles.a]]", "[x"]
 )
@@ -312,7 +326,7 @@ def test_a_profile_file_is_edited_exactly_or_left_alone(tmp_path, content, name,
     must_work = False
     try:
         profiles.load(path)
-        value = None if remove else profiles.typed_value(keys[2:], text)
+        value = None if remove else typed_value(keys[2:], text)
         must_work = value is not None and not re.search(r"[\ud800-\udfff]", text)
     except EvocallError:
         value = None if remove else text
@@ -661,7 +675,7 @@ def test_any_answer_is_remembered_as_it_was_reported(journal, reply):
     for name in ("outcome", "http_status", "session_id", "error", "number", "flow", *whole):
         assert getattr(kept, name) == getattr(reported, name)
     for call in (kept, reported):
-        assert json.loads(json.dumps(output.call_document(call)), parse_constant=pytest.fail)
+        assert json.loads(json.dumps(wording.call_document(call)), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize("depth", [*range(800, 1000, 8), 3000, 9000])
@@ -675,7 +689,7 @@ def test_an_answer_nested_to_the_limit_can_be_shown_and_read_again(journal, dept
     worker.start()
     worker.join()
     [call] = calls
-    assert json.dumps(output.call_document(call), indent=2)
+    assert json.dumps(wording.call_document(call), indent=2)
     [record] = journal.calls(Filter(limit=1))
     assert record.call.outcome == call.outcome
 

@@ -496,3 +496,22 @@ def test_of_several_servers_the_one_that_can_be_written_to_is_taken(hosts, sandb
     assert host.run("dial", "+18145550100")[0] == 0
     with Journal(url) as one:
         assert [str(record.call.outcome) for record in one.calls()] == ["placed"]
+
+
+def test_what_a_database_holds_or_says_is_data(hosts, sandbox, postgres, url):
+    """Others may write to it, and no text of theirs commands a terminal."""
+    [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
+    assert host.run("dial", "+18145550100")[0] == 0
+    with postgres.connected(url.rpartition("/")[2]) as connection:
+        connection.execute(
+            "UPDATE calls SET number = E'\\x1b[31m[red]\\u202e', flow = E'\\x07', session_id = E'\\x1b]0;x'"
+        )
+        for command in (("history",), ("show", "0001"), ("history", "--json")):
+            _, out, err = host.run(*command)
+            assert not {"\x1b", "\x07", "\u202e"} & set(out + err), command
+        connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE E'\\x1b[31m'; END $$;"
+            "CREATE TRIGGER refused BEFORE INSERT ON calls FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    code, out, err = host.run("dial", "+18145550101")
+    assert (code, "\x1b" in out + err, len(sandbox.dials())) == (10, False, 1)

@@ -9,8 +9,8 @@ import evocall
 
 PACKAGE = Path(evocall.__file__).parent
 OWNER = {
-    "requests": "transport",
-    "urllib3": "transport",
+    "requests": "transport connections",
+    "urllib3": "transport connections",
     "phonenumbers": "phone",
     "keyring": "keychain",
     "secretstorage": "keychain",
@@ -82,7 +82,7 @@ DOORS = within("evocall.commands") | {"evocall.api"}  # where people and program
 
 @pytest.mark.parametrize("library", OWNER)
 def test_a_library_is_imported_by_its_owner_only(library):
-    """So that replacing or updating it concerns one file; rich and sqlite3 have two that belong together."""
+    """So that replacing or updating it concerns one file; rich and requests have two that belong together."""
     assert importers_of(library) == {f"evocall.{owner}" for owner in OWNER[library].split()}
 
 
@@ -96,6 +96,12 @@ def test_only_main_imports_the_command_line():
 
 def test_only_the_command_line_imports_commands():
     assert importers_of("evocall.commands") <= {"evocall.cli"} | within("evocall.commands")
+
+
+def test_only_the_command_line_prints():
+    """What others have to say comes from `wording`; `target` shows the exchanges of --verbose."""
+    printers = {"evocall.cli", "evocall.progress", "evocall.target"} | within("evocall.commands")
+    assert importers_of("evocall.output") <= printers
 
 
 def test_nothing_is_built_on_the_api():

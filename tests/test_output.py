@@ -1,4 +1,4 @@
-"""What reaches the screen: text from outside as data, receipts, and JSON that no terminal can stumble over."""
+"""What reaches the screen: text from outside as data, and JSON that no terminal can stumble over."""
 
 import contextlib
 import io
@@ -7,8 +7,6 @@ import os
 import pty
 import subprocess
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -16,19 +14,10 @@ from hypothesis import strategies as st
 
 from evocall import output, phone
 from evocall.errors import FieldError, OutcomeUnknown, Rejected
-from evocall.model import Call, Flow, Number, NumberClass, Outcome, Plan, Profile
+from evocall.model import Call, Flow, Outcome, Plan, Profile
 from evocall.output import Screen
 
-NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-PROFILE = Profile("production", username="ops@example.com")
-PLAN = Plan(phone.read("+18144043093"), Flow("665f1c0000000000000000aa", "alert"), None, PROFILE)
-PLACED = Call(Outcome.PLACED, "+18144043093", "665f1c0000000000000000aa", session_id="6743a0b1", id="7K3Q")
 HOSTILE = "\x1b[2J\x1b]0;title\x07\u202e\u2066[bold red]words[/]\r\n\x9b1m"
-
-
-def number_in(*zones, country="US"):
-    """A number with these time zones."""
-    return Number("", "+18005550100", "+1 800-555-0100", "", country, NumberClass.TOLL_FREE, zones)
 
 
 @pytest.fixture
@@ -129,82 +118,6 @@ def test_a_pipe_gets_neither_colour_nor_folded_lines(spawn):
     assert name in done.stdout
 
 
-def test_a_receipt_says_whom_by_what_and_from_where():
-    """Outcome, number and clock; flow; caller ID; account."""
-    lines = dict(output.receipt(PLACED, PLAN, "ops@example.com"))
-    assert list(lines) == ["placed", "flow", "from", "account", "session"]
-    assert lines["placed"].startswith("+1 814-404-3093   US, ")
-    assert lines["placed"].endswith(" there (New York)")
-    assert lines["flow"] == "alert  665f1c0000000000000000aa"
-    assert lines["from"] == "picked by the service"
-    assert lines["account"] == "production  ops@example.com at evovoice.io"
-    assert lines["session"].split() == ["6743a0b1", "evocall", "show", "7K3Q"]
-
-
-@pytest.mark.parametrize(
-    ("call", "session"),
-    [
-        (replace(PLACED, profile="sandbox"), "6743a0b1   evocall show 7K3Q --sandbox"),
-        (replace(PLACED, session_id=None), "not told by the service   evocall show 7K3Q"),
-        (replace(PLACED, id=None), "6743a0b1"),
-    ],
-)
-def test_a_receipt_names_the_command_that_shows_the_call(call, session):
-    """Where the call is on record; that of a rehearsal is in a journal of its own."""
-    assert dict(output.receipt(call, PLAN, None))["session"] == session
-
-
-def test_a_receipt_says_when_the_answer_did_not_tell_that_the_call_was_placed():
-    lines = dict(output.receipt(replace(PLACED, settled="the service shows it"), PLAN, None))
-    assert lines["settled"] == "the answer did not tell, but the service shows it"
-
-
-def test_a_receipt_names_the_caller_id_that_was_asked_for():
-    plan = Plan(PLAN.number, Flow("Night shift"), phone.read("+18145550190"), Profile("a", "https://b.example:8443"))
-    lines = dict(output.receipt(PLACED, plan, None))
-    assert lines["from"] == "+1 814-555-0190"
-    assert lines["flow"] == "Night shift"
-    assert lines["account"] == "a  no login at b.example:8443"
-
-
-def test_a_rehearsal_shows_the_request():
-    """The one that would be sent, in full, and no session."""
-    lines = dict(output.receipt(Call(Outcome.DRY_RUN), PLAN, None))
-    assert "session" not in lines
-    assert next(iter(lines)) == "dry run"
-    method, address, body = lines["request"].split(" ", 2)
-    assert (method, address) == ("POST", "https://evovoice.io/sessions/outgoing")
-    assert json.loads(body) == {"flowId": "665f1c0000000000000000aa", "numberToDial": "+18144043093"}
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"),
-    [
-        (number_in("America/New_York"), "US, 07:00 there (New York)"),
-        (number_in("America/Argentina/Buenos_Aires", country="AR"), "AR, 09:00 there (Buenos Aires)"),
-        (number_in("America/New_York", "America/Detroit"), "US, 07:00 there (2 zones)"),
-        (number_in("America/New_York", "America/Los_Angeles"), "US, 04:00 to 07:00 there (2 zones)"),
-        (number_in("America/Los_Angeles", "America/Chicago", "America/New_York"), "US, 04:00 to 07:00 there (3 zones)"),
-        (number_in("Asia/Kolkata", country="IN"), "IN, 17:30 there (Kolkata)"),
-        (number_in(), "US, local time not known"),
-        (number_in("Mars/Olympus"), "US, local time not known"),
-        (number_in("Asia/Tokyo", country=None), "+1, no country, 21:00 there (Tokyo)"),
-    ],
-)
-def test_the_clock_where_the_callee_is(number, shown):
-    """Over several zones its span, from the earliest to the latest."""
-    assert output.place_and_time(number, NOON) == shown
-
-
-def test_the_span_of_a_clock_over_midnight_begins_in_the_evening():
-    number = number_in("America/Los_Angeles", "America/New_York")
-    assert output.place_and_time(number, NOON.replace(hour=6)) == "US, 22:00 to 01:00 there (2 zones)"
-
-
-def test_a_moment_is_written_in_utc_with_milliseconds():
-    assert output.utc(NOON) == "2026-11-23T12:00:00.123Z"
-
-
 @settings(database=None, deadline=None)
 @given(st.text(st.characters(exclude_categories=[])))
 def test_json_is_pure_ascii_and_means_the_same(text):
@@ -264,7 +177,7 @@ def test_an_unknown_outcome_is_the_first_word(capsys):
 
 def test_quiet_prints_errors_only(capsys):
     screen = Screen(quiet=True)
-    screen.call(PLACED, PLAN, None)
+    screen.call(Call(Outcome.PLACED), Plan(phone.read("+18144043093"), Flow("alert"), None, Profile("a")), None)
     screen.lines([("a", "b")])
     screen.table(["a"], [["b"]])
     screen.note("by the way")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from evocall import profiles
 from evocall.errors import ConfigError, EvocallError, ExitCode, UsageError
 from evocall.model import PRODUCTION, Guard, Profile
+from evocall.settings import GUARD_KEYS, PROFILE_KEYS, typed_value
 
 FILE = """\
 # the company's file, kept under version control
@@ -231,7 +232,7 @@ LINES = st.one_of(
     st.sampled_from(["[profiles.a]", "[profiles.a.guard]", "[profiles.a.flows]", "[profiles]", "[[profiles.a]]", ""]),
     st.builds(
         "{} = {}".format,
-        st.sampled_from([*profiles.PROFILE_KEYS, *profiles.GUARD_KEYS, "default_profile", "profiles", "x", '""']),
+        st.sampled_from([*PROFILE_KEYS, *GUARD_KEYS, "default_profile", "profiles", "x", '""']),
         st.sampled_from(["1", "0", "-1.5", "nan", "true", '"a"', '""', "[]", '["US"]', "{}", "{a = 1}", "1979-05-27"]),
     ),
 )
@@ -417,7 +418,7 @@ def test_a_file_that_cannot_be_written_is_an_error(home, place):
     ],
 )
 def test_a_value_is_typed_on_the_command_line_without_toml_quotes(key, text, value):
-    typed = profiles.typed_value(tuple(key.split(".", 1)), text)
+    typed = typed_value(tuple(key.split(".", 1)), text)
     assert (typed, type(typed)) == (value, type(value))
 
 
@@ -444,7 +445,7 @@ def test_a_value_is_typed_on_the_command_line_without_toml_quotes(key, text, val
 )
 def test_a_wrong_value_on_the_command_line_is_named_with_what_would_be_right(key, text, named):
     with pytest.raises(UsageError) as raised:
-        profiles.typed_value(tuple(key.split(".", 1)), text)
+        typed_value(tuple(key.split(".", 1)), text)
     said = f"{raised.value.message} {raised.value.hint}"
     assert named in said
     assert re.search(rf"\b{key}\b", said)
@@ -452,14 +453,14 @@ def test_a_wrong_value_on_the_command_line_is_named_with_what_would_be_right(key
 
 
 @settings(database=None, deadline=None)
-@given(st.sampled_from([*profiles.PROFILE_KEYS, *(f"guard.{key}" for key in profiles.GUARD_KEYS)]), st.text())
+@given(st.sampled_from([*PROFILE_KEYS, *(f"guard.{key}" for key in GUARD_KEYS)]), st.text())
 def test_whatever_set_accepts_can_be_read_back(tmp_path_factory, key, text):
     """A value that `profile set` takes never makes a file that the next command refuses."""
     path = tmp_path_factory.getbasetemp() / "set.toml"
     path.unlink(missing_ok=True)
     keys = tuple(key.split(".", 1))
     try:
-        value = profiles.typed_value(keys, text)
+        value = typed_value(keys, text)
         profiles.set_value(path, ("profiles", "a", *keys), value)
     except EvocallError:
         assert not path.exists()

@@ -111,3 +111,4 @@ def test_a_place_that_cannot_be_written_to_is_no_error(home):
     paths.names_file("production").mkdir(parents=True)
     remembered.remember(PROFILE, ["a"])
     assert list(remembered.recalled(PROFILE)) == []
+    assert list((home / "evocall" / "names").iterdir()) == [paths.names_file("production")]

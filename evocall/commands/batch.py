@@ -84,8 +84,8 @@ def batch(
     from evocall.model import Campaign
     from evocall.output import Screen
     from evocall.planning import Planner
-    from evocall.profiles import FASTEST, SLOWEST
     from evocall.reading import Order, Reader
+    from evocall.settings import FASTEST, SLOWEST
     from evocall.target import target
 
     gc.enable()

@@ -89,7 +89,7 @@ def _show(screen: "Screen", verdicts: "list[Verdict]") -> None:
 
 
 def _document(typed: str, number: "Number | None", error: EvocallError | None) -> dict[str, Any]:
-    from evocall.output import local_times
+    from evocall.clocks import local_times
 
     times = local_times(number, datetime.now(UTC)) if number else []
     return {
@@ -107,7 +107,7 @@ def _document(typed: str, number: "Number | None", error: EvocallError | None) -
 
 
 def _row(typed: str, number: "Number | None", error: EvocallError | None) -> tuple[str, ...]:
-    from evocall.output import local_times
+    from evocall.clocks import local_times
 
     verdict = f"{_word(error)}: {error}" if error else "ok"
     if number is None:

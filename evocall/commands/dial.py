@@ -129,7 +129,7 @@ def _rehearse(
 ) -> None:
     """What would be dialled; with `--verbose` the service is asked about names and caller ID."""
     from evocall import placing
-    from evocall.output import call_document
+    from evocall.wording import call_document
 
     if verbose:
         with there.service(verbose=True) as service:
@@ -197,7 +197,7 @@ class _Dial:
 
     def and_wait(self, plan: "Plan") -> None:
         """Place one call, and stay until it has ended. Raises NotAnswered when nobody answered it."""
-        from evocall.escalation import how
+        from evocall.wording import how
 
         call = self._followed(self._shown(plan, self.terms), self.patience)
         if call.ending is None or not call.ending.answered:
@@ -210,7 +210,7 @@ class _Dial:
         """Ring one after the other until somebody answers."""
         from evocall import sessions, signals
         from evocall.escalation import Turns
-        from evocall.output import call_document
+        from evocall.wording import call_document
 
         turns = Turns(
             ring=lambda plan: self._shown(plan, _terms_in_turn(self.terms, plan)),
@@ -241,8 +241,8 @@ class _Dial:
 
     def _followed(self, call: "Call", timeout: float) -> "Call":
         """The call with its ending, shown. Raises StillRunning when it has none yet."""
-        from evocall.output import log_lines
         from evocall.watching import Watch, record_of
+        from evocall.wording import log_lines
 
         record = record_of(call, self.journal, self.username)
         try:
@@ -257,7 +257,7 @@ class _Dial:
         return replace(followed.record.call, outcome=call.outcome, response=call.response)
 
     def _document(self, call: "Call", **more: Any) -> None:
-        from evocall.output import call_document
+        from evocall.wording import call_document
 
         if self.screen.as_json:
             self.screen.document({**call_document(call), **more})

@@ -33,8 +33,9 @@ def doctor(
     """
     from evocall.diagnosis import Diagnosis
     from evocall.flight import watchman
-    from evocall.output import SCHEMA, Screen
+    from evocall.output import Screen
     from evocall.target import target, trace
+    from evocall.wording import SCHEMA
 
     screen = Screen(as_json=json)
     watchman.listen_to_signals()

@@ -24,8 +24,9 @@ def hangup(
     from evocall import places, sessions
     from evocall.journal import Journal
     from evocall.model import Phase
-    from evocall.output import SCHEMA, Screen
+    from evocall.output import Screen
     from evocall.target import session_of, target_of
+    from evocall.wording import SCHEMA
 
     screen = Screen(as_json=json, quiet=quiet)
     with Journal(places.meant(profile)) as journal:

@@ -82,7 +82,8 @@ def history(
         return
     from evocall import phone, places
     from evocall.journal import Filter, Journal
-    from evocall.output import Screen, call_document
+    from evocall.output import Screen
+    from evocall.wording import call_document
 
     wanted = Filter(
         campaign=campaign,
@@ -166,11 +167,12 @@ def _moment(text: str) -> datetime:
 
 
 def _row(record: "Record") -> tuple[str, ...]:
+    from evocall.wording import local
+
     call = record.call
-    when = call.requested_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if call.requested_at else ""
     why = call.error["message"] if call.error else ""
     outcome = call.outcome.replace("_", " ")
-    cells = (call.id, when, outcome, call.number, call.flow, call.profile, call.session_id, why)
+    cells = (call.id, local(call.requested_at), outcome, call.number, call.flow, call.profile, call.session_id, why)
     return tuple(cell or "" for cell in cells)
 
 
@@ -179,7 +181,7 @@ def _csv(records: list["Record"]) -> str:
     import csv
     import io
 
-    from evocall.output import call_document
+    from evocall.wording import call_document
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evocall.model import Profile
 
 PLAIN = re.compile(r"[\w.@+:/][\w.@+:/-]*")
 
@@ -25,26 +28,27 @@ def profile_names(incomplete: str) -> list[str]:
         return []
 
 
-def _flows(ctx: typer.Context, incomplete: str) -> list[str]:
-    from evocall import paths, profiles, remembered
-    from evocall.errors import EvocallError
-
-    try:
-        profile = profiles.load(paths.config_file()).choose(ctx.params.get("profile"))
-    except EvocallError:
-        return []
-    return _offered({*profile.flows, *remembered.recalled(profile)}, incomplete)
-
-
-def _contacts(ctx: typer.Context, incomplete: str) -> list[str]:
+def _chosen(ctx: typer.Context) -> "Profile | None":
+    """The profile that is meant, None when none can be read."""
     from evocall import paths, profiles
     from evocall.errors import EvocallError
 
     try:
-        profile = profiles.load(paths.config_file()).choose(ctx.params.get("profile"))
+        return profiles.load(paths.config_file()).choose(ctx.params.get("profile"))
     except EvocallError:
-        return []
-    return _offered(profile.contacts, incomplete)
+        return None
+
+
+def _flows(ctx: typer.Context, incomplete: str) -> list[str]:
+    from evocall import remembered
+
+    profile = _chosen(ctx)
+    return _offered({*profile.flows, *remembered.recalled(profile)}, incomplete) if profile else []
+
+
+def _contacts(ctx: typer.Context, incomplete: str) -> list[str]:
+    profile = _chosen(ctx)
+    return _offered(profile.contacts, incomplete) if profile else []
 
 
 def _classes(incomplete: str) -> list[str]:

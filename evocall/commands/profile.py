@@ -18,10 +18,10 @@ NameArgument = Annotated[
 
 
 def _keys(incomplete: str) -> list[str]:
-    from evocall import profiles
+    from evocall.settings import GUARD_KEYS, PROFILE_KEYS
 
-    names = [*sorted({*profiles.PROFILE_KEYS} - {"guard", "flows", "contacts"})]
-    names += [f"guard.{key}" for key in profiles.GUARD_KEYS] + ["flows.", "contacts."]
+    names = [*sorted({*PROFILE_KEYS} - {"guard", "flows", "contacts"})]
+    names += [f"guard.{key}" for key in GUARD_KEYS] + ["flows.", "contacts."]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -102,13 +102,14 @@ def set_key(
       evocall profile set contacts.oncall +18145550100 --profile production
     """
     from evocall import paths, phone, profiles
+    from evocall.settings import typed_value
 
     path = paths.config_file()
     name = profile or profiles.load(path).default_name()
     keys = tuple(key.split(".", 1))
     if keys == ("region",):
         phone.check_region(value)
-    profiles.set_value(path, ("profiles", name, *keys), profiles.typed_value(keys, value))
+    profiles.set_value(path, ("profiles", name, *keys), typed_value(keys, value))
 
 
 @app.command()

@@ -97,14 +97,15 @@ def _unknown(journal: "Journal", name: str | None) -> "list[Record]":
 
 
 def _row(record: "Record", finding: "Finding") -> tuple[str, ...]:
+    from evocall.wording import local
+
     call = record.call
-    when = call.requested_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if call.requested_at else ""
     candidates = ", ".join(session.id for session in finding.candidates)
-    return (call.id or "", when, call.number or "", WORDS[finding.verdict], candidates)
+    return (call.id or "", local(call.requested_at), call.number or "", WORDS[finding.verdict], candidates)
 
 
 def _document(record: "Record", finding: "Finding") -> dict[str, Any]:
-    from evocall.output import call_document
+    from evocall.wording import call_document
 
     return {
         **call_document(record.call),

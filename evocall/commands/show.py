@@ -9,8 +9,8 @@ from evocall.errors import EvocallError, NotFound
 
 if TYPE_CHECKING:
     from evocall.model import Record
-    from evocall.output import Line
     from evocall.sessions import Session
+    from evocall.wording import Line
 
 
 def show(
@@ -61,7 +61,7 @@ def show(
 
 def _local(record: "Record") -> "list[Line]":
     """What the journal knows."""
-    from evocall.output import ending_lines, utc
+    from evocall.wording import account, ending_lines, utc
 
     call = record.call
     lines = [
@@ -69,7 +69,7 @@ def _local(record: "Record") -> "list[Line]":
         ("call", call.id or ""),
         ("flow", call.flow or ""),
         ("from", call.caller_id or "picked by the service"),
-        ("account", f"{call.profile}  {record.username or 'no login'} at {call.base_url}"),
+        account(call.profile, record.username, call.base_url),
         ("requested", utc(call.requested_at) if call.requested_at else "not known"),
         ("status", str(call.http_status or "no answer")),
     ]
@@ -86,7 +86,7 @@ def _local(record: "Record") -> "list[Line]":
 
 def _remote(session: "Session") -> "list[Line]":
     """What the service shows."""
-    from evocall.output import log_lines, utc
+    from evocall.wording import log_lines, utc
 
     lines = [("session", session.id), ("state", session.phase or "not told")]
     for label, value in (
@@ -104,7 +104,7 @@ def _remote(session: "Session") -> "list[Line]":
 
 def _document(record: "Record | None", session: "Session | None") -> dict[str, Any]:
     from evocall.model import Call, Outcome
-    from evocall.output import call_document
+    from evocall.wording import call_document
 
     call = record.call if record else Call(Outcome.PLACED, session_id=session.id if session else None)
     return {**call_document(call), "session": session and dict(session.raw)}

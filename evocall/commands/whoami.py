@@ -20,8 +20,9 @@ def whoami(
 
       evocall whoami --sandbox --json
     """
-    from evocall.output import SCHEMA, Screen
+    from evocall.output import Screen
     from evocall.target import target
+    from evocall.wording import SCHEMA
 
     screen = Screen(as_json=json, quiet=quiet)
     with target(profile, sandbox=sandbox) as there:
