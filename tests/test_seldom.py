@@ -110,23 +110,6 @@ cli.main(["dial", "+18145550100", "--flow", "welcome"])
     assert (done.returncode, "BrokenPipeError at" in done.stderr, sandbox.dials()) == (1, True, [])
 
 
-def test_a_reader_that_goes_away_is_no_failure(home):
-    """As `| head -1` does under `set -o pipefail`."""
-    nobody, ours = os.pipe()
-    os.close(nobody)
-    done = subprocess.run(
-        [sys.executable, "-m", "evocall", "--help"],
-        env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        stdout=ours,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    os.close(ours)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_tab_knows_the_keys_of_a_profile(home):
     words = "evocall profile set guard.max"
     environment = {"COMP_WORDS": words, "COMP_CWORD": "3", "_EVOCALL_COMPLETE": "complete_bash"}

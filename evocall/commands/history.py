@@ -34,18 +34,6 @@ CSV_COLUMNS = (
     "error",
 )
 
-JournalOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        metavar="NAME",
-        envvar="EVOCALL_PROFILE",
-        help="Profile that names the journal",
-        autocompletion=options.profile_names,
-    ),
-]
-
 app = typer.Typer(name="history")
 
 
@@ -65,7 +53,7 @@ def history(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many")] = 50,
     region: options.RegionOption = None,
-    profile: JournalOption = None,
+    profile: options.ProfileOption = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Show the rehearsals made with --sandbox instead")] = False,
     json: options.JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
@@ -111,7 +99,7 @@ def purge(
         str,
         typer.Option("--older-than", metavar="AGE", help="Age of the calls to delete, such as 90d", show_default=False),
     ],
-    profile: JournalOption = None,
+    profile: options.ProfileOption = None,
     quiet: options.QuietOption = False,
 ) -> None:
     """Delete old calls from the journal, for data retention; their once-keys may then be used again.
