@@ -33,6 +33,10 @@ FATAL = (AuthError, Forbidden, ConfigError)
 WAITING = "hours"
 
 
+class _LeftToOthers(EvocallError):
+    """The run was stopped before it was known what another process made of a row."""
+
+
 @dataclass
 class Tally:
     """What this run has done so far. `stopped` is why it ended before its end.
@@ -139,6 +143,7 @@ class Run:
             now = self._now()
             if outside(plan, now):
                 self.tally.waiting += 1
+                self._elsewhere.add(value)  # unless we dial it; others may wake up sooner
                 zones = plan.number.zones
                 if zones not in openings and plan.hours is not None:
                     openings[zones] = guard.first_allowed(clocks.zones_of(plan.number, now), plan.hours, now)
@@ -200,6 +205,11 @@ class Run:
             if self.stop.is_set() or not self._pace.held():
                 return
 
+    def _wait_for_others(self, seconds: float) -> None:
+        """Let time pass while another process places the call; a run that was stopped leaves the row to it."""
+        if self.stop.wait(seconds):
+            raise _LeftToOthers("stopped while another process was placing the call.")
+
     def _pause(self, seconds: float) -> None:
         """Slow everybody down for as long as the service asks, and come back at a slot of the pace."""
         self._pace.hold(seconds)
@@ -212,15 +222,17 @@ class Run:
         plan, identity = item
         terms = placing.Terms(
             identity,
-            again=self._order.retry_unknown,
+            again=identity in self._reader.again,
             username=self._username,
             campaign=self._order.campaign.name,
             patience=PATIENCE,
             hurry=True,
         )
-        clock = placing.Clock(now=self._now, pause=self._pause)
+        clock = placing.Clock(now=self._now, pause=self._pause, sleep=self._wait_for_others)
         try:
             call = placing.place(plan, service, self._journal, terms, tell=lambda _: None, clock=clock)
+        except _LeftToOthers:
+            self._too_late(identity)
         except Refused as error:
             if error.code == WAITING:
                 self._too_late(identity)
@@ -240,6 +252,7 @@ class Run:
         """The hours ended between the look at the row and its turn: it waits like the others."""
         with self._lock:
             self._begun.discard(digest(identity))
+            self._elsewhere.add(digest(identity))
             self._left += 1
             self._missed = True
 

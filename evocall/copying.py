@@ -56,8 +56,10 @@ def copy(source: Journal, target: Journal) -> int:
         while page := list(islice(calls, AT_A_TIME)):
             writing.executemany(_insert("calls", CALLS), page)
             copied += len(page)
+        writing.execute("DELETE FROM campaigns")  # begun there, but without a call
         writing.executemany(_insert("campaigns", CAMPAIGNS), list(rows(f"SELECT {CAMPAIGNS} FROM campaigns")))  # noqa: S608
-        writing.execute("UPDATE purged SET newest = ?", next(rows("SELECT newest FROM purged")))
+        [newest] = next(rows("SELECT newest FROM purged"))
+        writing.execute("UPDATE purged SET newest = ? WHERE newest < ?", (newest, newest))
 
     source.bury()
     source.engine.transaction(read, long=True)

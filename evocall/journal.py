@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from evocall.pacing import Pace
 
 RESOLVE = (
-    "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? WHERE id = ?"
+    "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
+    "WHERE id = ? AND (settled IS NULL OR ? = 'placed')"
 )
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
@@ -112,11 +113,9 @@ class Journal:
                 made.append(self._reserved(cursor, plan, key, username, now))
             return found or made[-1]
 
-        try:
-            return self._transactions.together(work)
-        except BaseException:
-            self._never_sent.update(reserved.id for reserved in made)
-            raise
+        return self._transactions.together(
+            work, if_lost=lambda: self._never_sent.update(reserved.id for reserved in made)
+        )
 
     def _reserved(self, cursor: Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
         holder = self.engine.show_life(cursor)
@@ -160,8 +159,22 @@ class Journal:
         return self._transactions.together(work)
 
     def wait(self, reserved: Reserved, answer: Answer) -> None:
-        """The last attempt provably placed no call, and another one follows later."""
-        self._update(reserved, WAITING, answer, None)
+        """The last attempt provably placed no call, and another one follows later.
+
+        Raises JournalError when somebody took the row for that of a dead process: then none must follow.
+        """
+        values = (WAITING, *of_answer(answer, None), reserved.id, SENDING, WAITING)
+
+        def work(cursor: Cursor) -> None:
+            cursor.execute(
+                "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
+                "WHERE id = ? AND state IN (?, ?)",
+                values,
+            )
+            if cursor.rowcount != 1:
+                raise _given_up(reserved)
+
+        self._transactions.together(work)
 
     def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
         """Another attempt begins now. Raises JournalError when somebody took the row for that of a dead process."""
@@ -174,7 +187,7 @@ class Journal:
                 values,
             )
             if cursor.rowcount != 1:
-                raise JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
+                raise _given_up(reserved)
 
         self._transactions.together(work)
 
@@ -188,7 +201,7 @@ class Journal:
 
     def resolve_soon(self, reserved: Reserved, answer: Answer, duration: timedelta) -> None:
         """As `resolve`, on disk only with the next transaction or `flush`; until then the call counts as unknown."""
-        values = (answer.outcome.value, *of_answer(answer, duration), reserved.id)
+        values = (answer.outcome.value, *of_answer(answer, duration), reserved.id, answer.outcome.value)
         if_lost = partial(self._unrecorded.add, reserved.id)
         self._transactions.later(lambda cursor: cursor.execute(RESOLVE, values), if_lost)
 
@@ -207,8 +220,8 @@ class Journal:
         return self.engine.pace(account, per_second)
 
     def flush(self) -> None:
-        """Put on disk what `resolve_soon` has left."""
-        self._transactions.together(lambda _: None)
+        """Put on disk what `resolve_soon` has left, and what became of calls that could not be recorded."""
+        self._transactions.together(self._give_up)
 
     def bury(self) -> None:
         """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
@@ -294,7 +307,7 @@ class Journal:
         return self._transactions.together(work)
 
     def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> Record:
-        values = (state, *of_answer(answer, duration), reserved.id)
+        values = (state, *of_answer(answer, duration), reserved.id, state)
 
         def work(cursor: Cursor) -> Record:
             cursor.execute(RESOLVE, values)
@@ -303,13 +316,17 @@ class Journal:
 
         return self._transactions.together(work)
 
-    def _bury_the_dead(self, cursor: Cursor) -> None:
+    def _give_up(self, cursor: Cursor) -> None:
+        """Settle those of our own rows whose end we could not write down."""
         for numbers, outcome in ((self._unrecorded, Outcome.UNKNOWN), (self._never_sent, Outcome.NOT_PLACED)):
             for number in tuple(numbers):
                 cursor.execute(
                     "UPDATE calls SET state = ? WHERE id = ? AND state = ? AND holder = ?",
                     (outcome.value, number, SENDING, self.engine.holder),
                 )
+
+    def _bury_the_dead(self, cursor: Cursor) -> None:
+        self._give_up(cursor)
         cursor.execute(f"SELECT DISTINCT holder FROM calls WHERE state IN {OPEN}")  # noqa: S608
         for (holder,) in cursor.fetchall():
             if holder != self.engine.holder and not self.engine.is_alive(cursor, holder):
@@ -331,6 +348,10 @@ def _engine(place: Path | str) -> Engine:
     from evocall.postgres import Database
 
     return Database(place)
+
+
+def _given_up(reserved: Reserved) -> JournalError:
+    return JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
 
 
 def _newest(cursor: Cursor) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from evocall import paths
+from evocall.errors import ConfigError
 
 if TYPE_CHECKING:
     from evocall.model import Profile
@@ -28,6 +29,13 @@ def is_url(text: str) -> bool:
         return bool(unquote(text, errors="strict").encode())
     except UnicodeError:
         return False
+
+
+def checked(url: str) -> str:
+    """The URL in EVOCALL_JOURNAL. Raises ConfigError, which does not show it, when it is none."""
+    if not is_url(url):
+        raise ConfigError(f"EVOCALL_JOURNAL is not {WANTED}.", hint="Write @, / and % in it as %40, %2F and %25.")
+    return url
 
 
 def has_password(url: str) -> bool:
@@ -60,9 +68,12 @@ def meant(name: str | None = None, *, sandbox: bool = False) -> Path | str:
         return paths.journal_file(sandbox=True)
     from evocall import profiles
 
+    named = os.environ.get("EVOCALL_JOURNAL")
+    if named and name is None:
+        return checked(named)
     config = profiles.load(paths.config_file())
     everywhere = {profile.journal for profile in config.profiles.values()}
-    if name is None and len(everywhere) == 1 and not os.environ.get("EVOCALL_JOURNAL"):
+    if name is None and len(everywhere) == 1:
         return everywhere.pop() or paths.journal_file()
     return of(config.choose(name))
 

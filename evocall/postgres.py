@@ -80,9 +80,10 @@ class Database:
         self._closing = threading.Event()
         with self._guarded():
             self._options = {**CONNECT, **_options(url, self.name)}
-            self._connection = self._connected(time.monotonic() + PATIENCE)
+            deadline = time.monotonic() + PATIENCE
+            self._connection = self._connected(deadline)
             try:
-                self._prepare()
+                self._prepare(deadline)
             except BaseException:
                 self._connection.close()
                 raise
@@ -158,7 +159,7 @@ class Database:
 
     def _do(self, act: Callable[[], None], patience: float = PATIENCE) -> None:
         """Do it, and once more over a new connection each time that one is lost, until the patience is at an end."""
-        deadline = time.monotonic() + patience
+        deadline = until = time.monotonic() + patience
         with self._lock, self._guarded():
             while True:
                 try:
@@ -166,15 +167,16 @@ class Database:
                 except psycopg.Error as error:
                     if not self._is_lost(error):
                         raise
-                    if time.monotonic() + PAUSE > deadline:
-                        raise psycopg.OperationalError(f"no answer within {patience:g} seconds ({error})") from error
+                    until = min(until, time.monotonic() + PATIENCE)
+                    if time.monotonic() + PAUSE > until:
+                        raise psycopg.OperationalError(f"no answer within {PATIENCE:g} seconds ({error})") from error
                     time.sleep(PAUSE)
                 else:
                     return
 
     def _attempt(self, act: Callable[[], None], deadline: float) -> None:
         if self._connection.closed:
-            self._connection = self._connected(deadline)
+            self._connection = self._connected(min(deadline, time.monotonic() + PATIENCE))
         with self._cut_at(deadline):
             try:
                 act()
@@ -198,9 +200,7 @@ class Database:
 
         def connect() -> None:
             try:
-                connection = psycopg.connect(
-                    **self._options, autocommit=True, prepare_threshold=None, client_encoding="utf8"
-                )
+                connection = psycopg.connect(**self._options, autocommit=True, prepare_threshold=None)
             except Exception as error:  # noqa: BLE001 - a thread's would be printed, and not heard of
                 found.append(error)
                 return
@@ -233,7 +233,7 @@ class Database:
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
 
-    def _prepare(self) -> None:
+    def _prepare(self, deadline: float) -> None:
         """See that the database can hold a journal, and make or bring up to date its tables."""
         encoding = self._connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
@@ -241,7 +241,9 @@ class Database:
                 f"The database of the journal {self.name} holds {encoding}, and a journal needs UTF8.",
                 hint="createdb --encoding=UTF8 --template=template0 makes another one.",
             )
-        if self._version() != schema.VERSION:
+        with self._cut_at(deadline):
+            version = self._version()
+        if version != schema.VERSION:
             self.transaction(self._migrate, long=True)
 
     def _version(self) -> int:
@@ -274,7 +276,7 @@ class Database:
 def _options(url: str, name: str) -> dict[str, Any]:
     """What the URL says, for libpq, whose own complaints would quote it with the password."""
     try:
-        return conninfo.conninfo_to_dict(url)
+        return {**conninfo.conninfo_to_dict(url), "client_encoding": "utf8"}
     except (psycopg.Error, UnicodeError):
         raise JournalError(
             f"The journal {name} cannot be used: its URL has a part that libpq does not know.",

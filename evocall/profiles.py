@@ -63,10 +63,8 @@ class Config:
             raise ConfigError(
                 f"EVOCALL_BASE_URL is {shown(laid_over['base_url'])}, not {PROFILE_KEYS['base_url'].wanted}."
             )
-        if "journal" in laid_over and not places.is_url(laid_over["journal"]):
-            raise ConfigError(
-                f"EVOCALL_JOURNAL is not {places.WANTED}.", hint="Write @, / and % in it as %40, %2F and %25."
-            )
+        if "journal" in laid_over:
+            places.checked(laid_over["journal"])
         return replace(profile, **laid_over)
 
 

@@ -59,14 +59,14 @@ class Checked:
 class Reader:
     """Rows with their plans, in the order of the table, skipping what need not be read.
 
-    `left_alone` are identities that are not dialled again although their outcome is unknown: somebody was rung.
+    `again` are the rows that may be dialled again although their outcome is unknown: the service was asked about them.
     """
 
     def __init__(self, table: Table, planner: Planner, order: Order, journal: Journal | None) -> None:
         self.table, self.planner, self.order = table, planner, order
-        self.left_alone: frozenset[str] = frozenset()
+        self.again: frozenset[str] = frozenset()
         self._journal = journal
-        self._newest = 0
+        self._newest: int | None = None
         self._elsewhere: dict[int, Outcome | None] = {}
         self._ever_elsewhere: set[int] = set()
         self._flows: dict[str, str] = {}
@@ -80,6 +80,7 @@ class Reader:
         """Ask the journal anew which rows are done."""
         if self._journal is None:
             return
+        self._look_elsewhere()
         self._newest = self._journal.newest()
         self._elsewhere.clear()
         self.placed, self.unknown = Identities(), Identities()
@@ -93,19 +94,24 @@ class Reader:
         value = digest(identity)
         if value in self.placed:
             return Outcome.PLACED
-        left_alone = identity in self.left_alone or value in self._ever_elsewhere
-        dialled_again = self.order.retry_unknown and not left_alone
+        dialled_again = identity in self.again and value not in self._ever_elsewhere
         return Outcome.UNKNOWN if value in self.unknown and not dialled_again else None
 
     def taken(self, identity: str) -> bool:
         """Whether another process has begun the row since the last `refresh`, and has not failed with it."""
         value = digest(identity)
-        if self._journal is not None and value not in self._elsewhere:
-            for number, key, outcome in self._journal.campaigns.begun_elsewhere(self.order.campaign.name, self._newest):
-                self._newest = number
-                self._elsewhere[digest(key)] = outcome
-                self._ever_elsewhere.add(digest(key))
+        if value not in self._elsewhere:
+            self._look_elsewhere()
         return self._elsewhere.get(value, Outcome.NOT_PLACED) is not Outcome.NOT_PLACED
+
+    def _look_elsewhere(self) -> None:
+        """Take notice of the rows that other processes have begun since the last look."""
+        if self._journal is None or self._newest is None:
+            return
+        for number, key, outcome in self._journal.campaigns.begun_elsewhere(self.order.campaign.name, self._newest):
+            self._newest = number
+            self._elsewhere[digest(key)] = outcome
+            self._ever_elsewhere.add(digest(key))
 
     def guess(self, row: Row) -> str:
         """The row's identity when its number is in E.164 already; for any other it stands for no row."""

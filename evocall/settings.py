@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from evocall import places
 from evocall.errors import UsageError
@@ -142,4 +142,5 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:
         return "a number with thousands of digits"
-    return "one with a login in it" if "@" in text and "://" in text else text
+    secret = re.search("@|passw|secret", unquote(text), re.IGNORECASE)
+    return "one with a login in it" if secret and "://" in text else text

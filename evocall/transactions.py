@@ -127,9 +127,12 @@ class Transactions:
         """Do the work in the next transaction, whoever makes it."""
         self._jobs.append(Job(work, if_lost))
 
-    def together(self, work: Callable[[Cursor], Result]) -> Result:
-        """Do the work in one transaction, shared with whatever other threads are waiting: one fsync for all of them."""
-        job = Job(work)
+    def together(self, work: Callable[[Cursor], Result], if_lost: Callable[[], None] | None = None) -> Result:
+        """Do the work in one transaction, shared with whatever other threads are waiting: one fsync for all of them.
+
+        `if_lost` is told before anybody's next transaction.
+        """
+        job = Job(work, if_lost)
         self._jobs.append(job)
         with self._lock:
             if not job.done:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evocall import rows
+from evocall import report, rows
 from evocall.campaign import Run
 from evocall.crew import Crew
+from evocall.earlier import Key
 from evocall.errors import ExitCode, OutcomeUnknown, Refused, UsageError
 from evocall.identities import HASH_BITS, Identities, digest
 from evocall.journal import Filter, Journal
@@ -48,6 +49,38 @@ def reader(tmp_path, journal):
         table.close()
 
 
+def unknown(journal):
+    """The rows of the campaign of which nobody knows whether they rang; in a batch the service was asked about them."""
+    return frozenset(key for key, outcome in journal.campaigns.keys("spring") if outcome is Outcome.UNKNOWN)
+
+
+def reserve_elsewhere(journal, number):
+    """The row of this number as another process begins it."""
+    plan = Planner(Profile("default", "http://127.0.0.1:1", flow="welcome")).plan(number, flow=None, caller_id=None)
+    key = Key(f"{number} welcome", "spring")
+    return journal.reserve(plan, lambda _: None, key=key, username=None, now=NOON, hold_back=timedelta())
+
+
+def dialled_by(read, journal, tmp_path, made=lambda _: None, **clock):
+    """What a run over these rows did, and whom it rang."""
+    rung = []
+
+    class Service:
+        def place(self, request):
+            rung.append(request.number)
+            return Answer(Outcome.PLACED)
+
+        def close(self):
+            pass
+
+    pace = FilePace(tmp_path / "pace" / "default", 1000)
+    one = Run(read, journal, pace, Service, **clock)
+    made(one)
+    tally = one.run()
+    pace.close()
+    return tally, rung
+
+
 @pytest.fixture
 def run(reader, journal, tmp_path):
     """Runs a campaign on a service that answers each number with these outcomes in turn, the last one for ever."""
@@ -69,6 +102,8 @@ def run(reader, journal, tmp_path):
     def begin(*lines, given=(), **terms):
         answers.update(given)
         read = reader(*lines, **terms)
+        if terms.get("retry_unknown"):
+            read.again = unknown(journal)
         found = check(read, lambda *_: None, NOON)
         one = Run(read, journal, pace, Service, repeated=found.repeated)
         return one.run(), asked
@@ -185,6 +220,7 @@ def test_a_later_pass_of_a_run_leaves_alone_what_the_run_has_dialled(reader, jou
             pass
 
     read, pace = reader(A, retry_unknown=True), FilePace(tmp_path / "pace" / "default", 1000)
+    read.again = frozenset({f"{A} welcome"})
     one = Run(read, journal, pace, Service)
     for _ in range(2):
         one._pass()
@@ -313,3 +349,50 @@ def test_hours_that_end_while_a_campaign_runs_are_waited_for(through_the_hours):
 def test_hours_that_end_while_a_campaign_runs_leave_the_rest_when_told_not_to_wait(through_the_hours):
     tally, rung, waits, _ = through_the_hours(A, B, C, begin=EVENING, step=timedelta(minutes=2), wait_for_hours=False)
     assert ([number for number, _ in rung], waits, tally.waiting) == ([A], [], 2)
+
+
+def test_a_call_that_another_process_loses_meanwhile_is_not_dialled_again(reader, journal, tmp_path):
+    """--retry-unknown asked about the rows that were unknown when it began; this one was in flight then."""
+    with Journal(tmp_path / "journal.db") as other:
+        reserved = reserve_elsewhere(other, A)
+        read = reader(A, retry_unknown=True)
+        read.again = unknown(journal)
+        other.resolve(reserved, Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer")), timedelta())
+        tally, rung = dialled_by(read, journal, tmp_path)
+    assert ([], {"unknown": 1}) == (rung, dict(tally.outcomes))
+
+
+def test_a_row_that_another_process_dials_while_all_wait_for_their_hours_counts_as_placed(reader, journal, tmp_path):
+    """It has woken up a moment sooner."""
+    time = [datetime(2026, 11, 23, 12, 0, tzinfo=UTC)]  # 07:00 in New York
+
+    def wait(seconds):
+        time[0] += timedelta(seconds=seconds + 1)
+        with Journal(tmp_path / "journal.db") as other:
+            other.resolve(reserve_elsewhere(other, A), Answer(Outcome.PLACED), timedelta())
+
+    read = reader(A, B, between="08:00-21:00")
+    found = check(read, lambda *_: None, time[0])
+    tally, rung = dialled_by(read, journal, tmp_path, now=lambda: time[0], wait=wait)
+    assert ([B], {"placed": 1, "already_placed": 1}) == (rung, dict(tally.outcomes))
+    assert report.ending(read, found, tally, interrupted=False) is None
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_the_call_of_another_process(reader, journal, tmp_path):
+    """That may take an hour; what becomes of the row, the other one writes down."""
+    with Journal(tmp_path / "journal.db") as other:
+        reserve_elsewhere(other, A)
+        stopped = []
+
+        def stop_soon(journal_reserve=journal.reserve):
+            def reserve(*arguments, **terms):
+                found = journal_reserve(*arguments, **terms)
+                if found is None:
+                    stopped[0].stop.set()
+                return found
+
+            return reserve
+
+        journal.reserve = stop_soon()
+        tally, rung = dialled_by(reader(A), journal, tmp_path, made=stopped.append)
+    assert ([], {}) == (rung, {name: count for name, count in tally.outcomes.items() if count})

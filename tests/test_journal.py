@@ -1023,3 +1023,22 @@ def test_a_campaign_of_many_pages_has_each_row_once(journal, monkeypatch, size):
         found = journal.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=guard.HOLD_BACK)
         journal.resolve(found, REFUSED if n == 3 else PLACED, SECOND)
     assert list(journal.campaigns.keys("c")) == [(f"k{n}", "placed") for n in (9, 7, 5, 1)]
+
+
+def test_a_call_that_was_given_up_is_not_sent_again(journal, store):
+    """Another host took this one for dead while it was sending, and somebody may have dialled instead."""
+    reserved = reserve(journal, "k")
+    store.run("UPDATE calls SET state = 'unknown'")
+    with pytest.raises(JournalError, match="given up by another process"):
+        journal.wait(reserved, Answer(Outcome.NOT_PLACED))
+    assert store.states() == ["unknown"]
+
+
+def test_a_late_answer_does_not_undo_what_was_found(journal, store):
+    """The call was given up, and found by asking the service, before its own answer failed to come."""
+    reserved = reserve(journal, "k")
+    store.run("UPDATE calls SET state = 'unknown'")
+    journal.settle("0001", "6743a0b1c2d3e4f5a6b7c8d9", "found")
+    journal.resolve(reserved, Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer")), SECOND)
+    [record] = journal.calls()
+    assert (record.call.outcome, record.call.session_id) == ("placed", "6743a0b1c2d3e4f5a6b7c8d9")

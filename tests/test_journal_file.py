@@ -1,16 +1,19 @@
 """A journal in a file of this machine: who can read it, and what becomes of one that is damaged."""
 
 import os
+import random
 import sqlite3
 import stat
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from evocall.errors import JournalError
 from evocall.journal import Journal
 from evocall.records import LONGEST_RESPONSE
-from tests.test_journal import HUGE, InFile, Service, place, reserve
+from tests.test_journal import HUGE, PLACED, SECOND, InFile, Service, place, reserve
 
 
 @pytest.fixture
@@ -105,3 +108,37 @@ def test_others_can_read_while_one_writes(journal, path):
 def test_a_huge_answer_does_not_make_the_file_huge(journal, path):
     place(journal, Service(HUGE))
     assert path.stat().st_size + path.with_name("journal.db-wal").stat().st_size < 5 * LONGEST_RESPONSE
+
+
+def test_a_call_that_is_on_its_way_is_never_settled_for_one_that_failed_before_it(path, monkeypatch):
+    """Many threads, and a disk that is full half of the time: numbers that were given back go to the next calls."""
+    wrong: list[tuple[int, str]] = []
+    chance = random.Random(1)
+
+    def dial(journal: Journal, name: str) -> None:
+        for n in range(120):
+            with suppress(JournalError):
+                reserved = reserve(journal, f"{name} {n}")
+                [(state,)] = journal.engine.rows("SELECT state FROM calls WHERE id = ?", (reserved.id,))
+                if state != "sending":
+                    wrong.append((reserved.id, state))
+                journal.resolve(reserved, PLACED, SECOND)
+
+    with Journal(path) as journal:
+        transaction = journal.engine.transaction
+
+        def moody(work, **how):
+            def full(cursor):
+                work(cursor)
+                raise sqlite3.OperationalError("database or disk is full")
+
+            transaction(full if chance.random() < 0.5 else work, **how)
+
+        monkeypatch.setattr(journal.engine, "transaction", moody)
+        threads = [threading.Thread(target=dial, args=(journal, str(n))) for n in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        monkeypatch.undo()
+    assert wrong == []

@@ -168,3 +168,25 @@ def test_a_url_that_hides_a_password_is_refused_without_showing_it(evocall, sign
     assert (result.code, signed_in.dials()) == (10, [])
     assert "%40" in result.err
     assert "horse" not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://db/evocall?user=e&password=horse", "postgresql://db/evocall?%70assword=horse"]
+)
+def test_a_password_in_the_query_is_refused_without_showing_it(evocall, config, url):
+    """On the command line, and in the profile file."""
+    result = evocall("profile", "set", "journal", url)
+    assert (result.code, "horse" in result.out + result.err) == (2, False)
+    config(f'[profiles.default]\njournal = "{url}"\n')
+    result = evocall("profile", "show")
+    assert (result.code, "horse" in result.out + result.err) == (10, False)
+
+
+def test_the_environment_needs_no_profile(evocall, config, monkeypatch, postgres):
+    """Not even where several could be meant: all of them have this journal."""
+    config("[profiles.one]\n[profiles.other]\n")
+    assert evocall("history").code == 0
+    monkeypatch.setenv("EVOCALL_JOURNAL", postgres.database())
+    assert evocall("history").code == 0
+    monkeypatch.setenv("EVOCALL_JOURNAL", "postgresql:")
+    assert evocall("history").code == 10

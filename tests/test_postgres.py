@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
+import psycopg
 import pytest
 
 from evocall import postgres as engine
@@ -1037,3 +1038,21 @@ def test_a_pace_is_kept_by_the_clock_of_the_server(store):
     assert before <= first <= after
     assert before + 10.1 <= second + 0.001
     assert second <= after + 10.1
+
+
+def test_tables_that_somebody_has_locked_are_not_waited_for_when_a_journal_is_opened(store, monkeypatch):
+    """As behind a PgBouncer that keeps the question until the server is back."""
+    Journal(store.where).__exit__()
+    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    with psycopg.connect(store.where) as other:
+        other.execute("LOCK TABLE schema_version")
+        with pytest.raises(JournalError):
+            Journal(store.where)
+        other.rollback()
+    Journal(store.where).__exit__()
+
+
+def test_the_encoding_of_a_url_does_not_matter(store):
+    """Text is UTF-8 for us, whatever else is asked for."""
+    with Journal(f"{store.where}?client_encoding=LATIN1") as journal:
+        assert isinstance(reserve(journal, "☎"), Reserved)

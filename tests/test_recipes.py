@@ -209,6 +209,7 @@ def test_the_cron_job_of_kubernetes_rings_once_however_often_its_pod_is_started(
         assert done.returncode == 0, done.stderr
         outcomes.append(json.loads(done.stdout)["outcome"])
     assert outcomes == ["placed", "already_placed"]
-    [rule] = job["podFailurePolicy"]["rules"]
+    evicted, rule = job["podFailurePolicy"]["rules"]
+    assert evicted == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
     worth_another_try = {ExitCode.RATE_LIMITED, ExitCode.UNAVAILABLE, ExitCode.CONFIG}
     assert set(rule["onExitCodes"]["values"]) == worth_another_try

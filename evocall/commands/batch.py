@@ -138,12 +138,14 @@ def batch(
                 order = _as_begun(journal, order, screen)
             _refuse_changed(journal, order)
             reader = Reader(table, planner, order, journal)
+            if retry_unknown:
+                reader.again = (
+                    _unknown(journal, campaign) if dry_run else _reconciled(journal, campaign, service(), screen)
+                )
+                reader.refresh()
             if dry_run:
                 _rehearse(screen, reader, there)
                 return
-            if retry_unknown:
-                reader.left_alone = _reconciled(journal, campaign, service(), screen)
-                reader.refresh()
             checked = _checked(screen, reader, there)
             if not (yes or typer.confirm("Dial?", err=True)):
                 raise Interrupted("not confirmed: nothing was dialled.")
@@ -170,14 +172,21 @@ def _asking(service: "Callable[[], Service]", screen: "Screen") -> "Callable[[Fl
     return look_up
 
 
+def _unknown(journal: "Journal", campaign: str) -> frozenset[str]:
+    """For a rehearsal, which asks nobody: all rows whose outcome is unknown."""
+    from evocall.model import Outcome
+
+    return frozenset(key for key, outcome in journal.campaigns.keys(campaign) if outcome is Outcome.UNKNOWN)
+
+
 def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "Screen") -> frozenset[str]:
-    """Settle what can be settled of the campaign's unknown calls; the rows that may not be dialled again anyhow."""
+    """Settle what can be settled of the campaign's unknown calls; the rows of those that were not found."""
     from evocall import settling
     from evocall.journal import Filter
     from evocall.model import Outcome
 
-    left_alone = set()
-    settled = 0
+    again = set()
+    settled = ambiguous = 0
     for record in list(journal.calls(Filter(campaign=campaign, outcome=Outcome.UNKNOWN))):
         if record.in_flight:
             continue  # another process is placing it now
@@ -186,10 +195,12 @@ def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "
             settling.settle(record, finding, journal)
             settled += 1
         elif finding.verdict is settling.Verdict.AMBIGUOUS:
-            left_alone.add(record.once_key or "")
-    if settled or left_alone:
-        screen.note(f"of the unknown calls {settled} had been placed, and {len(left_alone)} may have been.")
-    return frozenset(left_alone)
+            ambiguous += 1
+        else:
+            again.add(record.once_key or "")
+    if settled or ambiguous:
+        screen.note(f"of the unknown calls {settled} had been placed, and {ambiguous} may have been.")
+    return frozenset(again)
 
 
 def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
