@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from evocall import listing, placing, sessions
 from evocall.errors import AuthError, EvocallError, Forbidden, JournalError, NotFound, OutcomeUnknown, UsageError
@@ -247,15 +247,14 @@ def _taken(session: Session, record: Record, journal: Journal) -> bool:
 def _rivals(record: Record, journal: Journal) -> bool:
     """Whether another call to the number, close in time and without a session of its own, could be the one found."""
     call = record.call
-    if call.requested_at is None:
-        return False
+    requested = cast("datetime", call.requested_at)  # or no session would have been found around it
     span = LONGEST_POST + EARLIEST + LATEST
-    around = Filter(number=call.number, since=call.requested_at - span)
+    around = Filter(number=call.number, since=requested - span)
     return any(
         other.call.id != call.id
         and other.call.session_id is None
         and other.call.outcome in {"placed", "unknown"}
         and other.call.requested_at is not None
-        and other.call.requested_at <= call.requested_at + span
+        and other.call.requested_at <= requested + span
         for other in journal.calls(around)
     )

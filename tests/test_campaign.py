@@ -12,7 +12,7 @@ from evocall import report, rows
 from evocall.campaign import Run
 from evocall.crew import Crew
 from evocall.earlier import Key
-from evocall.errors import ExitCode, OutcomeUnknown, Refused, UsageError
+from evocall.errors import ExitCode, OutcomeUnknown, RateLimited, Refused, UsageError
 from evocall.identities import HASH_BITS, Identities, digest
 from evocall.journal import Filter, Journal
 from evocall.model import Answer, Campaign, Guard, Outcome, Profile
@@ -396,3 +396,22 @@ def test_a_run_that_is_stopped_does_not_wait_for_the_call_of_another_process(rea
         journal.reserve = stop_soon()
         tally, rung = dialled_by(reader(A), journal, tmp_path, made=stopped.append)
     assert ([], {}) == (rung, {name: count for name, count in tally.outcomes.items() if count})
+
+
+def test_a_run_that_is_stopped_while_the_service_wants_a_pause_has_placed_nothing(reader, journal, tmp_path):
+    """The request was refused, so nobody needs to wait for the pause to be over."""
+    runs = []
+
+    class Service:
+        def place(self, request):
+            runs[0].stop.set()
+            return Answer(Outcome.NOT_PLACED, 429, error=RateLimited("slow down"), resend=True, retry_after=600.0)
+
+        def close(self):
+            pass
+
+    pace = FilePace(tmp_path / "pace" / "default", 1000)
+    runs.append(Run(reader(A), journal, pace, Service))
+    assert {"not_placed": 1} == dict(runs[0].run().outcomes)
+    assert ["not_placed"] == [str(record.call.outcome) for record in journal.calls()]
+    pace.close()

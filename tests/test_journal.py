@@ -1042,3 +1042,17 @@ def test_a_late_answer_does_not_undo_what_was_found(journal, store):
     journal.resolve(reserved, Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer")), SECOND)
     [record] = journal.calls()
     assert (record.call.outcome, record.call.session_id) == ("placed", "6743a0b1c2d3e4f5a6b7c8d9")
+
+
+def test_an_interruption_within_a_transaction_leaves_nothing_and_tells_all_who_share_it(journal, store):
+    """Ctrl-C comes to the main thread, and the rows of the others must not be lost in silence."""
+
+    def interrupted(_earlier):
+        raise KeyboardInterrupt
+
+    plan = plan_for()
+    terms = {"key": Key("k"), "username": None, "now": NOW, "hold_back": guard.HOLD_BACK}
+    with pytest.raises(KeyboardInterrupt):
+        journal.reserve(plan, interrupted, **terms)
+    assert store.states() == []
+    assert reserve(journal, "k") == Reserved(1)

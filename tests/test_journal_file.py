@@ -13,6 +13,7 @@ import pytest
 from evocall.errors import JournalError
 from evocall.journal import Journal
 from evocall.records import LONGEST_RESPONSE
+from evocall.schema import MIGRATIONS
 from tests.test_journal import HUGE, PLACED, SECOND, InFile, Service, place, reserve
 
 
@@ -142,3 +143,28 @@ def test_a_call_that_is_on_its_way_is_never_settled_for_one_that_failed_before_i
             thread.join()
         monkeypatch.undo()
     assert wrong == []
+
+
+def test_an_empty_file_with_changes_beside_it_is_damage(path):
+    """Somebody has emptied it; SQLite would begin a new journal, and forget every key."""
+    path.parent.mkdir(parents=True)
+    path.touch()
+    path.with_name("journal.db-wal").write_bytes(b"changes")
+    with pytest.raises(JournalError, match="it is empty, although") as caught:
+        Journal(path)
+    assert "Move it away" in caught.value.hint
+
+
+def test_tables_that_cannot_be_brought_up_to_date_stay_as_they_are(path):
+    """All steps of it are one transaction."""
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(f"CREATE TABLE schema_version (version BIGINT NOT NULL); {MIGRATIONS[0]}")
+        connection.execute("INSERT INTO schema_version VALUES (1)")
+        connection.execute("ALTER TABLE calls ADD COLUMN ending TEXT")
+    with pytest.raises(JournalError, match="duplicate column"):
+        Journal(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert ("campaigns",) not in tables

@@ -137,3 +137,17 @@ def test_what_is_no_journal_is_refused(evocall, begin, end, said):
     result = evocall("journal", "copy", begin, end)
     assert (result.code, said in result.err) == (2, True)
     assert "s3cret" not in result.err
+
+
+def test_a_copy_that_is_done_again_because_nobody_heard_of_its_end_is_a_copy(evocall, dialled, file, tmp_path):
+    """A connection may break after the commit and before its answer."""
+    with Journal(file) as old, Journal(tmp_path / "new.db") as new:
+        transaction = new.engine.transaction
+
+        def twice(work, **how):
+            transaction(work, **how)
+            transaction(work, **how)
+
+        new.engine.transaction = twice
+        assert copying.copy(old, new) == len(list(old.calls()))
+        assert list(old.calls()) == list(new.calls())
