@@ -6,7 +6,7 @@ header is ever stored. `sqlite` keeps it in a file of this machine, `postgres` i
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -163,31 +163,28 @@ class Journal:
 
         Raises JournalError when somebody took the row for that of a dead process: then none must follow.
         """
-        values = (WAITING, *of_answer(answer, None), reserved.id, SENDING, WAITING)
-
-        def work(cursor: Cursor) -> None:
-            cursor.execute(
-                "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
-                "WHERE id = ? AND state IN (?, ?)",
-                values,
-            )
-            if cursor.rowcount != 1:
-                raise _given_up(reserved)
-
-        self._transactions.together(work)
+        statement = (
+            "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
+            "WHERE id = ? AND state IN (?, ?)"
+        )
+        self._go_on(reserved, statement, (WAITING, *of_answer(answer, None), reserved.id, SENDING, WAITING))
 
     def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
         """Another attempt begins now. Raises JournalError when somebody took the row for that of a dead process."""
+        statement = (
+            "UPDATE calls SET state = ?, attempt = ?, requested_at = ? "
+            "WHERE id = ? AND (state = ? OR state = ? AND attempt = ?)"
+        )
         values = (SENDING, attempt, milliseconds(now), reserved.id, WAITING, SENDING, attempt)
+        self._go_on(reserved, statement, values)
+
+    def _go_on(self, reserved: Reserved, statement: str, values: Sequence[Any]) -> None:
+        """Change the row if it is still ours to dial for."""
 
         def work(cursor: Cursor) -> None:
-            cursor.execute(
-                "UPDATE calls SET state = ?, attempt = ?, requested_at = ? WHERE id = ? "
-                "AND (state = ? OR state = ? AND attempt = ?)",
-                values,
-            )
+            cursor.execute(statement, values)
             if cursor.rowcount != 1:
-                raise _given_up(reserved)
+                raise JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
 
         self._transactions.together(work)
 
@@ -348,10 +345,6 @@ def _engine(place: Path | str) -> Engine:
     from evocall.postgres import Database
 
     return Database(place)
-
-
-def _given_up(reserved: Reserved) -> JournalError:
-    return JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
 
 
 def _newest(cursor: Cursor) -> int:
