@@ -415,3 +415,18 @@ def test_a_run_that_is_stopped_while_the_service_wants_a_pause_has_placed_nothin
     assert {"not_placed": 1} == dict(runs[0].run().outcomes)
     assert ["not_placed"] == [str(record.call.outcome) for record in journal.calls()]
     pace.close()
+
+
+def test_a_row_that_another_process_lost_while_all_waited_for_their_hours_counts_as_unknown(reader, journal, tmp_path):
+    """So that the campaign does not end as if nobody had rung that number."""
+    time = [datetime(2026, 11, 23, 12, 0, tzinfo=UTC)]
+
+    def wait(seconds):
+        time[0] += timedelta(seconds=seconds + 1)
+        lost = Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer"))
+        with Journal(tmp_path / "journal.db") as other:
+            other.resolve(reserve_elsewhere(other, A), lost, timedelta())
+
+    read = reader(A, B, between="08:00-21:00")
+    tally, rung = dialled_by(read, journal, tmp_path, now=lambda: time[0], wait=wait)
+    assert ([B], {"placed": 1, "unknown": 1}) == (rung, dict(tally.outcomes))

@@ -258,6 +258,8 @@ def test_a_row_that_may_have_rung_is_not_dialled_again(summary, rung):
     for _ in range(2):
         code, document = summary()
         assert (14, 1, 2) == (code, document["placed_before"], document["unknown_before"])
+    rehearsed = summary("--retry-unknown", "--dry-run")[1]  # which asks nobody, so it counts both of them
+    assert (2, 0) == (rehearsed["to_dial"], rehearsed["unknown_before"])
     assert {A: 1, LOST: 1, UNHEARD: 1} == rung()
     code, document = summary("--retry-unknown")
     assert (14, 1, 2, 0) == (
