@@ -232,10 +232,10 @@ class Run:
         try:
             call = placing.place(plan, service, self._journal, terms, tell=lambda _: None, clock=clock)
         except _LeftToOthers:
-            self._too_late(identity)
+            self._put_back(identity)
         except Refused as error:
             if error.code == WAITING:
-                self._too_late(identity)
+                self._put_back(identity)
             else:
                 self._failed(error, identity)
         except EvocallError as error:
@@ -248,8 +248,8 @@ class Run:
         else:
             self._succeeded(call)
 
-    def _too_late(self, identity: str) -> None:
-        """The hours ended between the look at the row and its turn: it waits like the others."""
+    def _put_back(self, identity: str) -> None:
+        """The row was not dialled: its hours ended before its turn, or the run stopped while another process had it."""
         with self._lock:
             self._begun.discard(digest(identity))
             self._elsewhere.add(digest(identity))

@@ -36,10 +36,8 @@ from evocall.transactions import Cursor, Engine, Transactions
 if TYPE_CHECKING:
     from evocall.pacing import Pace
 
-RESOLVE = (
-    "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
-    "WHERE id = ? AND (settled IS NULL OR ? = 'placed')"
-)
+ANSWERED = "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ?"
+RESOLVE = f"{ANSWERED} WHERE id = ? AND (settled IS NULL OR ? = 'placed')"
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
 )
@@ -163,10 +161,7 @@ class Journal:
 
         Raises JournalError when somebody took the row for that of a dead process: then none must follow.
         """
-        statement = (
-            "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ? "
-            "WHERE id = ? AND state IN (?, ?)"
-        )
+        statement = f"{ANSWERED} WHERE id = ? AND state IN (?, ?)"
         self._go_on(reserved, statement, (WAITING, *of_answer(answer, None), reserved.id, SENDING, WAITING))
 
     def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
@@ -190,15 +185,22 @@ class Journal:
 
     def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
         """Write down what the call came to, and return it as it will be remembered."""
+        values = _resolution(reserved, answer, duration)
+
+        def work(cursor: Cursor) -> Record:
+            cursor.execute(RESOLVE, values)
+            cursor.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (reserved.id,))  # noqa: S608
+            return record(cursor.fetchone())
+
         try:
-            return self._update(reserved, answer.outcome.value, answer, duration)
+            return self._transactions.together(work)
         except JournalError:
             self._unrecorded.add(reserved.id)
             raise
 
     def resolve_soon(self, reserved: Reserved, answer: Answer, duration: timedelta) -> None:
         """As `resolve`, on disk only with the next transaction or `flush`; until then the call counts as unknown."""
-        values = (answer.outcome.value, *of_answer(answer, duration), reserved.id, answer.outcome.value)
+        values = _resolution(reserved, answer, duration)
         if_lost = partial(self._unrecorded.add, reserved.id)
         self._transactions.later(lambda cursor: cursor.execute(RESOLVE, values), if_lost)
 
@@ -303,16 +305,6 @@ class Journal:
 
         return self._transactions.together(work)
 
-    def _update(self, reserved: Reserved, state: str, answer: Answer, duration: timedelta | None) -> Record:
-        values = (state, *of_answer(answer, duration), reserved.id, state)
-
-        def work(cursor: Cursor) -> Record:
-            cursor.execute(RESOLVE, values)
-            cursor.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (reserved.id,))  # noqa: S608
-            return record(cursor.fetchone())
-
-        return self._transactions.together(work)
-
     def _give_up(self, cursor: Cursor) -> None:
         """Settle those of our own rows whose end we could not write down."""
         for numbers, outcome in ((self._unrecorded, Outcome.UNKNOWN), (self._never_sent, Outcome.NOT_PLACED)):
@@ -345,6 +337,11 @@ def _engine(place: Path | str) -> Engine:
     from evocall.postgres import Database
 
     return Database(place)
+
+
+def _resolution(reserved: Reserved, answer: Answer, duration: timedelta) -> tuple[str | int | None, ...]:
+    """The values of `RESOLVE`."""
+    return (answer.outcome.value, *of_answer(answer, duration), reserved.id, answer.outcome.value)
 
 
 def _newest(cursor: Cursor) -> int:

@@ -18,6 +18,7 @@ URL = (
     rf"postgres(?:ql)?://(?:(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@)?(?P<hosts>{HOST}(?:,{HOST})*)"
     r"(?:/(?P<database>[^@/?#\s]*))?(?:\?(?P<query>[^@#\s]*))?"
 )
+SPELLING = "Write @, / and % in it as %40, %2F and %25."
 WANTED = 'a URL such as "postgresql://evocall@db.example.com/evocall"'
 
 
@@ -34,7 +35,7 @@ def is_url(text: str) -> bool:
 def checked(url: str) -> str:
     """The URL in EVOCALL_JOURNAL. Raises ConfigError, which does not show it, when it is none."""
     if not is_url(url):
-        raise ConfigError(f"EVOCALL_JOURNAL is not {WANTED}.", hint="Write @, / and % in it as %40, %2F and %25.")
+        raise ConfigError(f"EVOCALL_JOURNAL is not {WANTED}.", hint=SPELLING)
     return url
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from evocall import schema
 from evocall.errors import JournalError
-from evocall.places import WANTED, is_url, without_password
+from evocall.patience import within
+from evocall.places import SPELLING, WANTED, is_url, without_password
 from evocall.transactions import Cursor, no_text
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         if not is_url(url):
-            raise JournalError(
-                f"The journal is not named by {WANTED}.", hint="Write @, / and % in it as %40, %2F and %25."
-            )
+            raise JournalError(f"The journal is not named by {WANTED}.", hint=SPELLING)
         self.name = without_password(url)
         self.holder: str | None = None
         self._lock = threading.RLock()
@@ -195,28 +194,22 @@ class Database:
 
     def _connected(self, deadline: float) -> psycopg.Connection[Any]:
         """A connection before the deadline, whatever names, networks and servers do meanwhile."""
-        found: list[psycopg.Connection[Any] | Exception] = []
         late = threading.Event()
 
-        def connect() -> None:
-            try:
-                connection = psycopg.connect(**self._options, autocommit=True, prepare_threshold=None)
-            except Exception as error:  # noqa: BLE001 - a thread's would be printed, and not heard of
-                found.append(error)
-                return
-            found.append(connection)
+        def connect() -> psycopg.Connection[Any]:
+            connection = psycopg.connect(**self._options, autocommit=True, prepare_threshold=None)
             if late.is_set():
                 connection.close()
+            return connection
 
-        thread = threading.Thread(target=connect, daemon=True)
-        thread.start()
-        thread.join(max(0.0, deadline - time.monotonic()))
-        late.set()
-        if not found:
-            raise psycopg.OperationalError("connection timeout")
-        if isinstance(found[0], psycopg.Connection):
-            return found[0]
-        raise psycopg.OperationalError(str(found[0])) from found[0]
+        try:
+            return within(max(0.0, deadline - time.monotonic()), connect)
+        except TimeoutError:
+            raise psycopg.OperationalError("connection timeout") from None
+        except Exception as error:
+            raise psycopg.OperationalError(str(error)) from error
+        finally:
+            late.set()
 
     @contextmanager
     def _cut_at(self, deadline: float) -> Iterator[None]:

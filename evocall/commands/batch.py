@@ -13,7 +13,7 @@ from evocall.errors import EvocallError, Interrupted, NotFound, UsageError
 
 if TYPE_CHECKING:
     from evocall.journal import Journal
-    from evocall.model import Flow
+    from evocall.model import Flow, Record
     from evocall.output import Screen
     from evocall.reading import Checked, Order, Reader
     from evocall.rows import Row
@@ -139,10 +139,7 @@ def batch(
             _refuse_changed(journal, order)
             reader = Reader(table, planner, order, journal)
             if retry_unknown:
-                reader.again = (
-                    _unknown(journal, campaign) if dry_run else _reconciled(journal, campaign, service(), screen)
-                )
-                reader.refresh()
+                _allow_again(reader, journal, None if dry_run else service(), screen)
             if dry_run:
                 _rehearse(screen, reader, there)
                 return
@@ -172,24 +169,26 @@ def _asking(service: "Callable[[], Service]", screen: "Screen") -> "Callable[[Fl
     return look_up
 
 
-def _unknown(journal: "Journal", campaign: str) -> frozenset[str]:
-    """For a rehearsal, which asks nobody: all rows whose outcome is unknown."""
-    from evocall.model import Outcome
-
-    return frozenset(key for key, outcome in journal.campaigns.keys(campaign) if outcome is Outcome.UNKNOWN)
-
-
-def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "Screen") -> frozenset[str]:
-    """Settle what can be settled of the campaign's unknown calls; the rows of those that were not found."""
-    from evocall import settling
+def _allow_again(reader: "Reader", journal: "Journal", service: "Service | None", screen: "Screen") -> None:
+    """Let unknown rows be dialled again: those that the service, when asked, did not know, and all in a rehearsal."""
     from evocall.journal import Filter
     from evocall.model import Outcome
 
-    again = set()
+    found = journal.calls(Filter(campaign=reader.order.campaign.name, outcome=Outcome.UNKNOWN))
+    unknown = [record for record in found if not record.in_flight]  # or another process is placing it now
+    if service is not None:
+        unknown = _not_found(unknown, journal, service, screen)
+        reader.refresh()
+    reader.again = frozenset(record.once_key or "" for record in unknown)
+
+
+def _not_found(records: "list[Record]", journal: "Journal", service: "Service", screen: "Screen") -> "list[Record]":
+    """Settle what can be settled of these unknown calls; those that were not found."""
+    from evocall import settling
+
+    not_found = []
     settled = ambiguous = 0
-    for record in list(journal.calls(Filter(campaign=campaign, outcome=Outcome.UNKNOWN))):
-        if record.in_flight:
-            continue  # another process is placing it now
+    for record in records:
         finding = settling.look(record, service, journal)
         if finding.verdict is settling.Verdict.PLACED:
             settling.settle(record, finding, journal)
@@ -197,10 +196,10 @@ def _reconciled(journal: "Journal", campaign: str, service: "Service", screen: "
         elif finding.verdict is settling.Verdict.AMBIGUOUS:
             ambiguous += 1
         else:
-            again.add(record.once_key or "")
+            not_found.append(record)
     if settled or ambiguous:
         screen.note(f"of the unknown calls {settled} had been placed, and {ambiguous} may have been.")
-    return frozenset(again)
+    return not_found
 
 
 def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
