@@ -197,7 +197,9 @@ def test_two_hosts_waste_no_slot_of_the_pace_on_each_others_rows(hosts, sandbox,
     documents = [json.loads(process.communicate(timeout=120)[0]) for process in running]
     placed = [document["outcomes"]["placed"] for document in documents]
     assert sum(placed) == 60
-    assert [document["outcomes"]["already_placed"] for document in documents] == [60 - number for number in placed]
+    # A host that begins a moment later may find a call that was placed before it looked.
+    others = [document["outcomes"]["already_placed"] + document["placed_before"] for document in documents]
+    assert others == [60 - number for number in placed]
     assert dict.fromkeys(NUMBERS[:60], 1) == asked_for(sandbox)
     with postgres.connected(url.rpartition("/")[2]) as connection:
         [taken] = connection.execute("SELECT COUNT(*) FROM slots").fetchone()
