@@ -1,6 +1,7 @@
 """A server on loopback that misbehaves on purpose, connection by connection, and counts what reached it."""
 
 import contextlib
+import secrets
 import socket
 import ssl
 import struct
@@ -214,9 +215,11 @@ class NeverAccepting:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port on which nobody listens, and which no system gives to a connection or to a server without a port."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def http(status: str, body: bytes = b"", *headers: str, kind: str | None = "application/json") -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -40,7 +41,6 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
         directory.chmod(0o711)
         secret = directory / "password"
@@ -77,11 +77,18 @@ class Server:
 
     def freeze(self) -> None:
         """Let nothing answer any more, though connections stay."""
-        self._signal(signal.SIGSTOP)
+        main = self._main()
+        os.kill(main, signal.SIGSTOP)
+        while not re.search(r"^State:\s+T", Path(f"/proc/{main}/status").read_text(encoding="utf-8"), re.MULTILINE):
+            os.sched_yield()
+        for child in children(main):
+            os.kill(child, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on."""
-        self._signal(signal.SIGCONT)
+        """Go on; the main process last, since until then even a child that has ended keeps its number."""
+        main = self._main()
+        for process in (*children(main), main):
+            os.kill(process, signal.SIGCONT)
 
     def database(self, name: str | None = None) -> str:
         """The URL of a new, empty database, without the password; one of that name is emptied."""
@@ -119,11 +126,8 @@ class Server:
             )
             return cut.rowcount
 
-    def _signal(self, number: signal.Signals) -> None:
-        main = int((self.directory / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
-        children = Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii").split()
-        for process in (main, *map(int, children)):
-            os.kill(process, number)
+    def _main(self) -> int:
+        return int((self.directory / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         where = programs()
@@ -137,6 +141,12 @@ class Server:
             env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
             user=unprivileged(),
         )
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has begun and not yet asked for the end of."""
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [int(child) for child in listed.split()]
 
 
 @contextmanager
