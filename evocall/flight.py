@@ -7,23 +7,33 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 
-class Flight:
-    """The exchange that one thread is busy with: whether bytes have left, and until when an answer may come."""
+class Withdrawn(Exception):
+    """The request must not leave any more, and no byte of it has."""
 
-    def __init__(self, seconds: float) -> None:
+
+class Flight:
+    """The exchange that one thread is busy with: whether bytes have left, and until when an answer may come.
+
+    `may_leave` is asked at the last moment.
+    """
+
+    def __init__(self, seconds: float, may_leave: Callable[[], bool]) -> None:
         self.left = False
         self.late = False
         self.deadline = 0.0
-        self._seconds = seconds
+        self._seconds, self._may_leave = seconds, may_leave
         self._socket: Any = None
 
     def begin(self, sock: Any) -> None:
-        """Called right before the first byte goes out."""
+        """Called right before the first byte goes out. Raises Withdrawn when it must not."""
         if self.left:
             return
+        if not self._may_leave():
+            raise Withdrawn
         self.left = True
         self._socket = sock
         self.deadline = time.monotonic() + self._seconds

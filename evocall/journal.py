@@ -56,9 +56,10 @@ class Filter:
 
 
 class Reserved(NamedTuple):
-    """A row that this process may dial for."""
+    """A row that this process may dial for, as long as the term of its sign of life has not ended."""
 
     id: int
+    term: int = 0
 
 
 class Journal:
@@ -101,6 +102,7 @@ class Journal:
 
         def work(cursor: Cursor) -> Reserved | Call | None:
             if made and self._is_ours(cursor, made[-1]):  # the connection broke while it was being committed
+                self.engine.show_life(cursor)
                 return made[-1]
             self._bury_the_dead(cursor)
             earlier = earlier_calls(cursor, plan, key, now, hold_back)
@@ -117,7 +119,7 @@ class Journal:
 
     def _reserved(self, cursor: Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
         holder = self.engine.show_life(cursor)
-        reserved = Reserved(_newest(cursor) + 1)
+        reserved = Reserved(_newest(cursor) + 1, self.engine.term)
         self._never_sent.discard(reserved.id)
         request = plan.request
         cursor.execute(
@@ -156,6 +158,10 @@ class Journal:
 
         return self._transactions.together(work)
 
+    def is_ours(self, reserved: Reserved) -> bool:
+        """Whether nobody can have given up the row since it was reserved, or gone on with; asks no disk or server."""
+        return self.engine.was_alive_since(reserved.term)
+
     def wait(self, reserved: Reserved, answer: Answer) -> None:
         """The last attempt provably placed no call, and another one follows later.
 
@@ -164,24 +170,26 @@ class Journal:
         statement = f"{ANSWERED} WHERE id = ? AND state IN (?, ?)"
         self._go_on(reserved, statement, (WAITING, *of_answer(answer, None), reserved.id, SENDING, WAITING))
 
-    def resume(self, reserved: Reserved, attempt: int, now: datetime) -> None:
+    def resume(self, reserved: Reserved, attempt: int, now: datetime) -> Reserved:
         """Another attempt begins now. Raises JournalError when somebody took the row for that of a dead process."""
         statement = (
             "UPDATE calls SET state = ?, attempt = ?, requested_at = ? "
             "WHERE id = ? AND (state = ? OR state = ? AND attempt = ?)"
         )
         values = (SENDING, attempt, milliseconds(now), reserved.id, WAITING, SENDING, attempt)
-        self._go_on(reserved, statement, values)
+        return self._go_on(reserved, statement, values)
 
-    def _go_on(self, reserved: Reserved, statement: str, values: Sequence[Any]) -> None:
+    def _go_on(self, reserved: Reserved, statement: str, values: Sequence[Any]) -> Reserved:
         """Change the row if it is still ours to dial for."""
 
-        def work(cursor: Cursor) -> None:
+        def work(cursor: Cursor) -> Reserved:
             cursor.execute(statement, values)
             if cursor.rowcount != 1:
                 raise JournalError(f"The call {call_id(reserved.id)} has been given up by another process.")
+            self.engine.show_life(cursor)
+            return reserved._replace(term=self.engine.term)
 
-        self._transactions.together(work)
+        return self._transactions.together(work)
 
     def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
         """Write down what the call came to, and return it as it will be remembered."""

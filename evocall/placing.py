@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,8 +30,8 @@ POLL = 0.2  # seconds between two looks at a call that another process is placin
 class Sender(Protocol):
     """What placing needs of `service.Service`."""
 
-    def place(self, request: DialRequest) -> Answer:
-        """Send the POST once."""
+    def place(self, request: DialRequest, may_leave: Callable[[], bool], /) -> Answer:
+        """Send the POST once, unless it must not leave any more at the moment when it could."""
         ...
 
 
@@ -177,7 +178,7 @@ class _Run:
         attempt = 1
         while True:
             start = self.clock.monotonic()
-            answer = self.service.place(self.plan.request)
+            answer = self.service.place(self.plan.request, partial(self.journal.is_ours, reserved))
             duration = timedelta(seconds=self.clock.monotonic() - start)
             wait = _wait(answer, attempt, self.terms.patience)
             if wait is None:
@@ -188,7 +189,7 @@ class _Run:
                 self.tell(f"{answer.error} Trying again in {wait:g} s.")
                 self.clock.pause(wait)
                 guard.refuse_hours(self.plan.number, self.plan.hours, self.clock.now())
-                self.journal.resume(reserved, attempt, self.clock.now())
+                reserved = self.journal.resume(reserved, attempt, self.clock.now())
             except KeyboardInterrupt:
                 stopped = Interrupted("interrupted between two attempts: no call was placed.")
                 return replace(answer, error=stopped), duration

@@ -4,6 +4,7 @@ A process ID says nothing on another host. A process therefore shows that it is 
 and that ends by the server's clock. A connection that breaks is made anew, within `PATIENCE`, and the work done again.
 """
 
+import math
 import os
 import socket
 import threading
@@ -36,6 +37,7 @@ PATIENCE = 10.0  # seconds in which a transaction is done, or given up
 LONG = 3600.0  # seconds; millions of calls are not copied in ten
 PAUSE = 0.2  # seconds between two attempts to connect again
 LEASE, RENEWAL = 30_000, 10.0  # milliseconds that a lease lasts, seconds after which it is renewed
+SURE = 25.0  # seconds after a renewal in which no clock may have ended the lease
 CONNECT = {"application_name": "evocall", "connect_timeout": "4", "tcp_user_timeout": "10000"}
 # A host that vanishes in the middle of a transaction must not keep the lock from the others, and a server that is told
 # not to wait for its disk must not forget a call.
@@ -75,6 +77,9 @@ class Database:
             raise JournalError(f"The journal is not named by {WANTED}.", hint=SPELLING)
         self.name = without_password(url)
         self.holder: str | None = None
+        self.term = 0
+        self._shown_at: float | None = None
+        self._sure_until = math.inf  # there is no lease yet that could end
         self._lock = threading.RLock()
         self._closing = threading.Event()
         with self._guarded():
@@ -100,9 +105,12 @@ class Database:
         """All of the work committed, or none of it as far as can be known."""
 
         def alone() -> None:
+            self._shown_at = None
             self._connection.execute(BEGIN)
             work(_Cursor(self._connection.cursor()))
             self._connection.execute("COMMIT")
+            if self._shown_at is not None:
+                self._sure_until = self._shown_at + SURE
 
         self._do(alone, LONG if long else PATIENCE)
 
@@ -127,6 +135,9 @@ class Database:
             cursor.execute(f"DELETE FROM leases WHERE ends_at < {NOW}")  # noqa: S608
             self.holder = os.urandom(8).hex()
             threading.Thread(target=self._keep_alive, daemon=True).start()
+        self._shown_at = _clock()
+        if self._shown_at >= self._sure_until:
+            self.term += 1
         cursor.execute(
             f"INSERT INTO leases (holder, ends_at) VALUES (?, {NOW} + ?) "  # noqa: S608
             "ON CONFLICT (holder) DO UPDATE SET ends_at = EXCLUDED.ends_at",
@@ -138,6 +149,10 @@ class Database:
         """Whether that lease has not ended."""
         cursor.execute(f"SELECT 1 FROM leases WHERE holder = ? AND ends_at >= {NOW}", (holder,))  # noqa: S608
         return cursor.fetchone() is not None
+
+    def was_alive_since(self, term: int) -> bool:
+        """Whether the lease was always renewed before it could end, by a clock of this machine."""
+        return _clock() < self._sure_until and self.term == term  # a new term begins before it is known how long
 
     def pace(self, account: str, per_second: float) -> "CommonPace":
         """Through a row of the database."""
@@ -264,6 +279,11 @@ class Database:
                 f"The journal {self.name} cannot be used: {text}. Without it nothing is dialled.",
                 hint=next((hint for mark, hint in HINTS.items() if mark in text), None),
             ) from error
+
+
+def _clock() -> float:
+    """Seconds that go on while the machine sleeps, as the server's do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _options(url: str, name: str) -> dict[str, Any]:

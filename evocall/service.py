@@ -22,6 +22,7 @@ from evocall.errors import (
     RateLimited,
     Unavailable,
 )
+from evocall.flight import Withdrawn
 from evocall.model import BASIC, COOKIES, Answer, Credential, DialRequest, Outcome, Profile
 from evocall.refusals import Refusals
 from evocall.transport import Cut, NoAnswer, NotSent, Reply, Wire
@@ -79,8 +80,8 @@ class Service:
             trace=trace,
         )
 
-    def place(self, request: DialRequest) -> Answer:
-        """Send the one POST once, and say what it came to."""
+    def place(self, request: DialRequest, may_leave: Callable[[], bool] = lambda: True) -> Answer:
+        """Send the one POST once, if it may leave when there is a connection, and say what it came to."""
         fresh = not self._signed_in
         try:
             if not self._signed_in:
@@ -91,7 +92,10 @@ class Service:
             passing = isinstance(error, Unavailable | RateLimited)
             return Answer(Outcome.NOT_PLACED, error=error, resend=passing, retry_after=error.retry_after)
         try:
-            reply = self._wire.exchange("POST", "/sessions/outgoing", body=json.dumps(request.body).encode())
+            body = json.dumps(request.body).encode()
+            reply = self._wire.exchange("POST", "/sessions/outgoing", body=body, may_leave=may_leave)
+        except Withdrawn:
+            return Answer(Outcome.NOT_PLACED, error=_stood_still(), resend=True, retry_after=0.0)
         except NotSent as error:
             return Answer(Outcome.NOT_PLACED, error=self._refusals.unreachable(error), resend=error.passing)
         except NoAnswer as error:
@@ -204,6 +208,14 @@ def basic(credential: Credential) -> str:
     """The Authorization header of RFC 7617 in UTF-8, which ServiceStack expects; requests would send Latin-1."""
     pair = f"{credential.username}:{credential.password}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def _stood_still() -> Unavailable:
+    return Unavailable(
+        "Nothing was sent: this process stood still, or had no journal, for so long that others may have dialled.",
+        hint="evocall history shows whether one of them has.",
+        code="stood_still",
+    )
 
 
 def _unknown(what: str, code: str) -> OutcomeUnknown:

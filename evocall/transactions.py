@@ -42,10 +42,12 @@ class Cursor(Protocol):
 class Engine(Protocol):
     """Where a journal is kept. Every method raises JournalError when it cannot be used.
 
-    `name` is how messages call it, and `holder` this process's sign of life, None before it takes one.
+    `name` is how messages call it, and `holder` this process's sign of life, None before it takes one. `term` counts
+    how often that has ended, as far as one can know, and was taken anew.
     """
 
     name: str
+    term: int
 
     @property
     def holder(self) -> str | None:
@@ -70,6 +72,10 @@ class Engine(Protocol):
 
     def is_alive(self, cursor: Cursor, holder: str) -> bool:
         """Whether the process that took that sign of life still runs, as far as one can know."""
+        ...
+
+    def was_alive_since(self, term: int) -> bool:
+        """Whether nobody can have taken this process for dead in that term; asks nobody, and so takes no time."""
         ...
 
     def ahead(self) -> timedelta:

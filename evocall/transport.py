@@ -93,10 +93,12 @@ class Wire:
         body: bytes | None = None,
         params: Mapping[str, str] | None = None,
         patience: float | None = None,
+        may_leave: Callable[[], bool] = lambda: True,
     ) -> Reply:
         """Send one request once. Raises NotSent, NoAnswer or Cut; a reply of any status is returned.
 
-        `patience` shortens both times for this exchange.
+        `patience` shortens both times for this exchange. `may_leave` is asked when there is a connection, right before
+        the first byte goes out; when it says no, Withdrawn is raised.
         """
         connecting, answering = (min(limit, patience or limit) for limit in self._times)
         try:
@@ -106,7 +108,7 @@ class Wire:
             raise NotSent("bad_address", str(error), passing=False) from error
         if time.monotonic() - self._last_used > LONGEST_IDLE:
             self._session.close()
-        flight = current.flight = Flight(answering)
+        flight = current.flight = Flight(answering, may_leave)
         reply = None
         try:
             reply = self._reply(request, flight, (connecting, answering))

@@ -66,7 +66,7 @@ def dialled_by(read, journal, tmp_path, made=lambda _: None, **clock):
     rung = []
 
     class Service:
-        def place(self, request):
+        def place(self, request, may_leave):
             rung.append(request.number)
             return Answer(Outcome.PLACED)
 
@@ -89,7 +89,7 @@ def run(reader, journal, tmp_path):
     answers, asked = {}, Counter()
 
     class Service:
-        def place(self, request):
+        def place(self, request, may_leave):
             outcomes = answers.get(request.number, [Outcome.PLACED])
             asked[request.number] += 1
             outcome = outcomes[min(asked[request.number], len(outcomes)) - 1]
@@ -212,7 +212,7 @@ def test_a_later_pass_of_a_run_leaves_alone_what_the_run_has_dialled(reader, jou
     asked = []
 
     class Service:
-        def place(self, request):
+        def place(self, request, may_leave):
             asked.append(request.number)
             return Answer(Outcome.UNKNOWN, error=OutcomeUnknown("nobody knows"))
 
@@ -249,7 +249,7 @@ def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path)
     """The run is stopped, and says that it is a defect, without values that nobody has looked at."""
 
     class Broken:
-        def place(self, request):
+        def place(self, request, may_leave):
             raise ZeroDivisionError("correct horse")
 
         def close(self):
@@ -310,7 +310,7 @@ def through_the_hours(reader, journal, tmp_path):
         rung, waits, said = [], [], []
 
         class Service:
-            def place(self, request):
+            def place(self, request, may_leave):
                 rung.append((request.number, time[0]))
                 time[0] += step
                 return Answer(Outcome.PLACED)
@@ -403,7 +403,7 @@ def test_a_run_that_is_stopped_while_the_service_wants_a_pause_has_placed_nothin
     runs = []
 
     class Service:
-        def place(self, request):
+        def place(self, request, may_leave):
             runs[0].stop.set()
             return Answer(Outcome.NOT_PLACED, 429, error=RateLimited("slow down"), resend=True, retry_after=600.0)
 

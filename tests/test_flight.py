@@ -30,7 +30,7 @@ def test_an_exchange_that_has_ended_is_not_cut():
             watchman.forget(two if self is one else one)
             happened("ended")
 
-    one, two = Exchange(0.0), Exchange(0.0)
+    one, two = Exchange(0.0, lambda: True), Exchange(0.0, lambda: True)
     watchman._flights.add(one)
     watchman.watch(two)
     assert third.wait(30)

@@ -24,6 +24,7 @@ from evocall.journal import Filter, Journal
 from evocall.model import Credential, Flow, Plan, Profile
 from evocall.pacing import MARGIN
 from evocall.phone import read
+from evocall.postgres import NOW
 from evocall.sandbox import Sandbox
 from evocall.service import Service
 from tests import postgresql
@@ -37,6 +38,12 @@ AREAS += [254, 256, 260, 262, 267, 269, 270, 276, 281, 301, 302]
 NUMBERS = [f"+1{area}555{last:04}" for area in AREAS for last in range(165, 190)]
 
 
+SHORT_LEASES = """
+from evocall import postgres
+from evocall.__main__ import main
+postgres.LEASE, postgres.SURE, postgres.RENEWAL = 1_000, 0.5, 0.2
+main()
+"""
 COUNT_SLOTS = """
 CREATE TABLE slots (free_at BIGINT);
 CREATE FUNCTION note_slot() RETURNS trigger LANGUAGE plpgsql AS
@@ -50,11 +57,12 @@ class Host:
     """A machine of its own, as far as evocall can see: another home, the same database and the same service."""
 
     environment: dict[str, str]
+    program: tuple[str, ...] = ("-m", "evocall")
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """A command that runs on it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "evocall", *arguments],
+            [sys.executable, *self.program, *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -232,10 +240,10 @@ class Cutting:
     def __init__(self, service: Service, *, before: Callable[[], object] | None = None, after=None) -> None:
         self._service, self._before, self._after = service, before, after
 
-    def place(self, request):
+    def place(self, request, may_leave):
         if self._before:
             self._before()
-        answer = self._service.place(request)
+        answer = self._service.place(request, may_leave)
         if self._after:
             self._after()
         return answer
@@ -321,6 +329,46 @@ def test_a_host_that_dies_while_it_dials_leaves_unknown_to_the_one_that_waits(ho
         assert (second.returncode, json.loads(out)["outcome"]) == (9, "unknown")
         assert len(server.posts) == 1
     assert outcomes() == [("+18145550100", "unknown")]
+
+
+@pytest.mark.parametrize("another_dials", [True, False])
+def test_a_process_that_stood_still_sends_nothing_for_a_call_that_was_given_up(
+    hosts, outcomes, postgres, url, another_dials
+):
+    """It had reserved the call and was signing in when its machine was suspended, for longer than its lease."""
+    frozen: list[subprocess.Popen[str]] = []
+
+    def lease_has_ended() -> bool:
+        with postgres.connected(url.rpartition("/")[2]) as connection:
+            return connection.execute(f"SELECT 1 FROM leases WHERE ends_at > {NOW}").fetchone() is None
+
+    def serve(visit: Visit) -> None:
+        if b"/auth" in visit.read().head:
+            frozen[0].send_signal(signal.SIGSTOP)
+            while not lease_has_ended():
+                time.sleep(0.02)
+            if another_dials:
+                assert other.run("dial", "+18145550100", "--once", "key", "--again")[0] == 0
+            visit.send(http("200 OK", b'{"userName": "manager"}'))
+            frozen[0].send_signal(signal.SIGCONT)
+        else:
+            visit.send(PLACED)
+
+    with FaultServer(serve) as server:
+        one, other = hosts(2, server.base_url)
+        home = Path(one.environment["EVOCALL_HOME"])
+        home.mkdir()
+        (home / "config.toml").write_text('[profiles.default]\nsign_in = "cookies"\n', encoding="utf-8")
+        one.program = ("-c", SHORT_LEASES)
+        frozen.append(one.begin("dial", "+18145550100", "--once", "key", "--json"))
+        out, err = frozen[0].communicate(timeout=60)
+        calls = [post for post in server.posts if b"/outgoing" in post.head]
+    assert (len(calls), "stood still" in err) == (1, True)
+    code, document, known = frozen[0].returncode, json.loads(out), [outcome for _, outcome in outcomes()]
+    if another_dials:
+        assert (code, document["error"]["code"], known) == (8, "stood_still", ["not_placed", "placed"])
+    else:
+        assert (code, document["error"], known) == (0, None, ["placed"])
 
 
 @pytest.mark.parametrize("command", [("dial", "+18145550100"), ("history",), ("doctor",)])

@@ -247,7 +247,7 @@ class Service:
     def __init__(self, *answers: Answer, watch: Callable[[], None] = lambda: None) -> None:
         self.answers, self.watch, self.asked = list(answers), watch, 0
 
-    def place(self, request: DialRequest) -> Answer:
+    def place(self, request: DialRequest, _: Callable[[], bool]) -> Answer:
         self.watch()
         self.asked += 1
         return self.answers.pop(0)

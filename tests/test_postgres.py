@@ -22,6 +22,7 @@ from evocall.errors import EvocallError, JournalError, OutcomeUnknown
 from evocall.journal import Filter, Journal, Reserved
 from evocall.model import Campaign, Ending, Phase
 from evocall.schema import MIGRATIONS, VERSION
+from evocall.transactions import Cursor
 from tests import postgresql
 from tests.faultserver import FaultServer, NeverAccepting, Visit, free_port, http
 from tests.test_journal import (
@@ -536,6 +537,57 @@ def test_a_lease_is_renewed_after_the_connection_was_cut(store, monkeypatch):
         wait_until(lambda: store.run(f"SELECT 1 FROM leases WHERE ends_at > {engine.NOW}"))
         assert outcomes(store) == ["unknown"]
         assert store.states() == ["sending"]
+
+
+def test_only_a_lease_that_cannot_have_ended_allows_a_request_to_leave(store, monkeypatch):
+    """By a clock that goes on while the machine sleeps. Who woke up must look into the journal before it dials."""
+    at = 1000.0
+    monkeypatch.setattr(engine, "_clock", lambda: at)
+    monkeypatch.setattr(engine, "RENEWAL", 3600.0)
+    with Journal(store.where) as journal:
+        slept, busy = reserve(journal, "slept"), reserve(journal, "busy")
+        at += engine.SURE - 1
+        assert journal.is_ours(slept)
+        at += 2
+        assert not journal.is_ours(slept)
+        journal.wait(busy, BUSY)
+        assert journal.is_ours(journal.resume(busy, 2, NOW))
+        assert not journal.is_ours(slept)  # the lease is renewed, but others may have seen that it had ended
+        assert journal.is_ours(journal.resume(slept, 1, NOW))
+
+
+def test_a_lease_that_is_renewed_in_time_allows_it_for_ever(store, monkeypatch):
+    at = 1000.0
+    monkeypatch.setattr(engine, "_clock", lambda: at)
+    monkeypatch.setattr(engine, "RENEWAL", 0.02)
+    with Journal(store.where) as journal:
+        reserved = reserve(journal, "k")
+        for _ in range(4):
+            at += engine.SURE - 1
+            [(before,)] = store.run("SELECT ends_at FROM leases")
+            for _ in range(2):  # the first one may have begun before the clock was set
+                wait_until(lambda: store.run(f"SELECT 1 FROM leases WHERE ends_at > {before}"))  # noqa: B023
+                [(before,)] = store.run("SELECT ends_at FROM leases")
+            assert journal.is_ours(reserved)
+
+
+def test_a_renewal_that_was_not_committed_counts_for_nothing(store, monkeypatch):
+    """The server did not take it, so the lease ends as before."""
+    at = 1000.0
+    monkeypatch.setattr(engine, "_clock", lambda: at)
+    monkeypatch.setattr(engine, "RENEWAL", 3600.0)
+    with Journal(store.where) as journal:
+        reserved = reserve(journal, "k")
+        at += engine.SURE - 1
+
+        def renew(cursor: Cursor) -> None:
+            journal.engine.show_life(cursor)
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            journal.engine.transaction(renew)
+        at += 2
+        assert not journal.is_ours(reserved)
 
 
 def test_a_lease_that_has_ended_gives_its_rows_up_but_the_late_owner_knows_best(store):
