@@ -1,12 +1,15 @@
 """The rows of campaigns in a journal: what each name stands for, and what became of its rows."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from datetime import datetime
 
 from evocall.earlier import Key, refuse_long
 from evocall.model import Campaign, Outcome, Record
 from evocall.records import COLUMNS, SENDING, WAITING, milliseconds, newest_first, record
 from evocall.transactions import Cursor, Engine, Transactions
+
+MEANING = "name, profile, flow, caller_id"
 
 
 class Campaigns:
@@ -15,27 +18,46 @@ class Campaigns:
     def __init__(self, engine: Engine, transactions: Transactions, bury: Callable[[], None]) -> None:
         self._engine, self._transactions, self._bury = engine, transactions, bury
 
-    def begin(self, campaign: Campaign, now: datetime) -> None:
-        """Write down what the campaign's name stands for, unless there are calls of it already."""
+    def begin(self, campaign: Campaign, now: datetime) -> Campaign:
+        """Write down what the campaign's name stands for, and return it.
+
+        It is what it already stands for when there are calls of it, or when another process is about to dial the first.
+        """
         refuse_long(campaign.name)
 
-        def work(cursor: Cursor) -> None:
-            cursor.execute(
-                "DELETE FROM campaigns WHERE name = ? AND NOT EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
-                (campaign.name, campaign.name),
-            )
-            cursor.execute(
-                "INSERT INTO campaigns (name, profile, flow, caller_id, begun_at) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (name) DO NOTHING",
-                (campaign.name, campaign.profile, campaign.flow, campaign.caller_id, milliseconds(now)),
-            )
+        def work(cursor: Cursor) -> Campaign:
+            holder = self._engine.show_life(cursor)
+            standing = self._standing(cursor, campaign.name, holder)
+            if standing is None:
+                cursor.execute("DELETE FROM campaigns WHERE name = ?", (campaign.name,))
+                cursor.execute(
+                    f"INSERT INTO campaigns ({MEANING}, begun_at, holder) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+                    (*astuple(campaign), milliseconds(now), holder),
+                )
+            elif standing == campaign:
+                cursor.execute("UPDATE campaigns SET holder = ? WHERE name = ?", (holder, campaign.name))
+            return standing or campaign
 
-        self._transactions.together(work)
+        return self._transactions.together(work)
+
+    def _standing(self, cursor: Cursor, name: str, ours: str) -> Campaign | None:
+        """What the name stands for, apart from what this process has begun without a call, or one that is gone."""
+        cursor.execute(
+            f"SELECT {MEANING}, holder, EXISTS (SELECT 1 FROM calls WHERE campaign = name) "  # noqa: S608
+            "FROM campaigns WHERE name = ?",
+            (name,),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        *meaning, holder, dialled = row
+        begun = holder is not None and holder != ours and self._engine.is_alive(cursor, holder)
+        return Campaign(*meaning) if dialled or begun else None
 
     def named(self, name: str) -> Campaign | None:
         """What the campaign of that name was begun as; None for one of which nothing was dialled yet."""
         found = self._engine.rows(
-            "SELECT name, profile, flow, caller_id FROM campaigns WHERE name = ? "
+            f"SELECT {MEANING} FROM campaigns WHERE name = ? "  # noqa: S608
             "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
             (name, name),
         )

@@ -49,6 +49,9 @@ MIGRATIONS = (
     CREATE TABLE purged (newest BIGINT NOT NULL);
     INSERT INTO purged (newest) VALUES (0)
     """,
+    """
+    ALTER TABLE campaigns ADD COLUMN holder TEXT
+    """,
 )
 VERSION = len(MIGRATIONS)
 

@@ -706,6 +706,33 @@ def test_a_key_has_at_most_a_thousand_bytes(journal, letter):
     assert journal.campaigns.named(longest) is None
 
 
+def test_a_name_that_a_living_process_has_begun_stands_for_that_before_the_first_call(store):
+    """Whoever comes with another flow is told what it stands for, and with the same one joins in."""
+    spring = Campaign("spring", "default", "welcome", None)
+    with Journal(store.where) as one, Journal(store.where) as joining:
+        assert one.campaigns.begin(spring, NOW) == spring
+        with Journal(store.where) as other:
+            assert other.campaigns.begin(replace(spring, flow="reminder"), NOW) == spring
+            assert other.campaigns.begin(replace(spring, profile="other"), NOW) == spring
+        assert joining.campaigns.begin(spring, NOW) == spring
+
+
+def test_a_name_begun_by_a_process_that_is_gone_without_a_call_is_free_again(store):
+    """As when the flow was a wrong one and the service refused all calls before any was sent."""
+    spring = Campaign("spring", "default", "welcome", None)
+    reminder = replace(spring, flow="reminder")
+    with Journal(store.where) as one:
+        one.campaigns.begin(spring, NOW)
+        assert one.campaigns.begin(reminder, NOW) == reminder
+    with Journal(store.where) as other:
+        assert other.campaigns.begin(spring, NOW) == spring
+        key = Key("k", "spring")
+        reserved = other.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=SECOND)
+        other.resolve(reserved, PLACED, SECOND)
+    with Journal(store.where) as third:
+        assert third.campaigns.begin(reminder, NOW) == spring
+
+
 def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(store):
     """While the first request is on its way the second says what it waits for, and sends nothing."""
     second_waits, first_done = threading.Event(), threading.Event()

@@ -727,7 +727,7 @@ READS = {
 }
 KEPT = (
     "SELECT to_jsonb(c) - 'holder' FROM calls c ORDER BY id",
-    "SELECT to_jsonb(c) FROM campaigns c ORDER BY name",
+    "SELECT to_jsonb(c) - 'holder' FROM campaigns c ORDER BY name",
     "SELECT newest FROM purged",
     "SELECT account FROM paces",
     "SELECT COUNT(*) FROM leases",

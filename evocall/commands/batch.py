@@ -13,7 +13,7 @@ from evocall.errors import EvocallError, Interrupted, NotFound, UsageError
 
 if TYPE_CHECKING:
     from evocall.journal import Journal
-    from evocall.model import Flow, Record
+    from evocall.model import Campaign, Flow, Record
     from evocall.output import Screen
     from evocall.reading import Checked, Order, Reader
     from evocall.rows import Row
@@ -136,7 +136,7 @@ def batch(
         with Journal(place) as journal:
             if chosen is not None and chosen.pending:
                 order = _as_begun(journal, order, screen)
-            _refuse_changed(journal, order)
+            _refuse_changed(journal.campaigns.named(campaign), order.campaign)
             reader = Reader(table, planner, order, journal)
             if retry_unknown:
                 _allow_again(reader, journal, None if dry_run else service(), screen)
@@ -211,10 +211,8 @@ def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
     return replace(order, campaign=replace(order.campaign, flow=known.flow))
 
 
-def _refuse_changed(journal: "Journal", order: "Order") -> None:
+def _refuse_changed(known: "Campaign | None", now: "Campaign") -> None:
     """Raise UsageError when the campaign's name already stands for something else."""
-    now = order.campaign
-    known = journal.campaigns.named(now.name)
     if known is None or known == now:
         return
     differences = [
@@ -281,8 +279,7 @@ def _dial(
 
     credential = there.credential()
     began = datetime.now(UTC)
-    journal.campaigns.begin(reader.order.campaign, began)
-    _refuse_changed(journal, reader.order)
+    _refuse_changed(journal.campaigns.begin(reader.order.campaign, began), reader.order.campaign)
     pace = journal.pace(there.profile.name, reader.order.pace)
     with screen.progress(report.calls_now(reader, checked)) as progress:
         run = Run(

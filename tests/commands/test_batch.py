@@ -19,7 +19,7 @@ import pytest
 from evocall import phone
 from evocall.earlier import Key
 from evocall.journal import Filter, Journal
-from evocall.model import Flow, Plan, Profile
+from evocall.model import Campaign, Flow, Plan, Profile
 from tests.faultserver import FaultServer, answering, http
 
 A, B, C, REFUSED = "+18145550100", "+18145550101", "+18145550102", "+18145550140"
@@ -340,6 +340,16 @@ def test_a_campaign_goes_on_only_as_it_was_begun(batch, config, rung, options, d
     assert 2 == result.code
     assert difference in result.err
     assert {A: 1} == rung()
+
+
+def test_a_campaign_that_another_process_has_just_begun_stands_before_its_first_call(batch, journal, rung):
+    """Both had looked before, when the name stood for nothing."""
+    with Journal(journal) as other:
+        other.campaigns.begin(Campaign("spring", "default", "survey", None), datetime.now(UTC))
+        result = batch(rows=[A])
+    assert (2, True) == (result.code, "flow was survey and is now" in result.err)
+    assert {} == rung()
+    assert 0 == batch(rows=[A]).code
 
 
 def test_a_campaign_does_not_follow_an_alias_to_another_flow(batch, config, rung):
