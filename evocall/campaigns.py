@@ -56,7 +56,7 @@ class Campaigns:
 
     def named(self, name: str) -> Campaign | None:
         """What the campaign of that name was begun as; None for one of which nothing was dialled yet."""
-        found = self._engine.rows(
+        found = self._transactions.rows(
             f"SELECT {MEANING} FROM campaigns WHERE name = ? "  # noqa: S608
             "AND EXISTS (SELECT 1 FROM calls WHERE campaign = ?)",
             (name, name),
@@ -70,7 +70,7 @@ class Campaigns:
         """
         self._bury()
         found = newest_first(
-            self._engine.rows,
+            self._transactions.rows,
             "id, once_key, state",
             ("campaign = ?", "state IN (?, ?)"),
             (name, Outcome.PLACED.value, Outcome.UNKNOWN.value),
@@ -83,7 +83,7 @@ class Campaigns:
 
         Each with its call's number, its key, and its outcome, None while it is being placed.
         """
-        found = self._engine.rows(
+        found = self._transactions.rows(
             "SELECT id, once_key, state FROM calls WHERE campaign = ? AND id > ? AND holder <> ? ORDER BY id",
             (campaign, after, self._engine.holder or ""),
         )
@@ -92,7 +92,7 @@ class Campaigns:
 
     def call(self, profile: str, key: Key) -> Record | None:
         """What became of a row: the call that was placed, else the newest attempt, None when there was none."""
-        found = self._engine.rows(
+        found = self._transactions.rows(
             f"SELECT {COLUMNS} FROM calls WHERE profile = ? AND once_key = ? AND COALESCE(campaign, '') = ? "  # noqa: S608
             "ORDER BY CASE state WHEN 'placed' THEN 0 WHEN 'not_placed' THEN 2 ELSE 1 END, id DESC LIMIT 1",
             (profile, key.once, key.campaign or ""),

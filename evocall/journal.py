@@ -251,15 +251,14 @@ class Journal:
         if wanted.outcome is Outcome.UNKNOWN:
             conditions.append("state NOT IN ('placed', 'not_placed')")
         self.bury()
-        yield from map(
-            record, islice(newest_first(self.engine.rows, COLUMNS, conditions, values, wanted.limit), wanted.limit)
-        )
+        found = newest_first(self._transactions.rows, COLUMNS, conditions, values, wanted.limit)
+        yield from map(record, islice(found, wanted.limit))
 
     def find(self, name: str) -> Record | None:
         """The call with this short name, in any case, or with this session ID; None when there is none."""
         self.bury()
         for condition, value in (("id = ?", call_number(name)), ("session_id = ?", storable(name))):
-            for row in newest_first(self.engine.rows, COLUMNS, (condition,), (value,), 1):
+            for row in newest_first(self._transactions.rows, COLUMNS, (condition,), (value,), 1):
                 return record(row)
         return None
 

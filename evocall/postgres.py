@@ -120,10 +120,7 @@ class Database:
 
         def select() -> None:
             cursor = _Cursor(self._connection.cursor())
-            try:
-                cursor.execute(statement, values)
-            except UnicodeEncodeError as error:
-                raise no_text(error.object) from error
+            cursor.execute(statement, values)
             found[:] = cursor.fetchall()
 
         self._do(select)

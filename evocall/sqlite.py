@@ -18,7 +18,7 @@ from urllib.parse import quote
 from evocall import schema
 from evocall.errors import JournalError
 from evocall.lease import Lease, exclusive, is_alive
-from evocall.transactions import Cursor, no_text
+from evocall.transactions import Cursor
 
 if TYPE_CHECKING:
     from evocall.pacing import FilePace
@@ -87,10 +87,7 @@ class File:
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """What a SELECT finds."""
         with self._lock, self._guarded():
-            try:
-                return iter(self._connection.execute(statement, values).fetchall())
-            except UnicodeEncodeError as error:
-                raise no_text(error.object) from error
+            return iter(self._connection.execute(statement, values).fetchall())
 
     def show_life(self, _: Cursor) -> str:
         """A lease that the kernel ends with this process."""

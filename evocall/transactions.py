@@ -63,7 +63,7 @@ class Engine(Protocol):
         ...
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """What a SELECT finds."""
+        """What a SELECT finds. Raises UnicodeEncodeError for a value that is no text."""
         ...
 
     def show_life(self, cursor: Cursor) -> str:
@@ -144,6 +144,13 @@ class Transactions:
             if not job.done:
                 self._commit()
         return job.outcome()
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """What a SELECT finds."""
+        try:
+            return self._engine.rows(statement, values)
+        except UnicodeEncodeError as error:
+            raise no_text(error.object) from error
 
     def _commit(self) -> None:
         """Do all waiting jobs, from the first look to the last write, and commit them to disk."""
