@@ -8,7 +8,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
@@ -73,7 +73,7 @@ def build(names: Iterable[str] = COMMANDS) -> typer.Typer:
     return app
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
@@ -95,7 +95,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        code = build(_command(arguments) or COMMANDS)(arguments, prog_name="evocall", standalone_mode=False)
+        app = build(_command(arguments) or COMMANDS)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before anything was done.") from None
+    try:
+        code = app(arguments, prog_name="evocall", standalone_mode=False)
     except typer.TyperException as error:
         if not error.format_message():  # the help has been shown already
             return ExitCode.USAGE

@@ -52,6 +52,7 @@ def _from_command(profile: Profile, username: str, _environ: Mapping[str, str]) 
         done = subprocess.run(  # noqa: S603 - the user's own command from the user's own file
             shlex.split(profile.password_command) or [""],
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # without a terminal that it could ask at
             capture_output=True,
             timeout=COMMAND_PATIENCE,
             check=True,

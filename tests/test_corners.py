@@ -23,7 +23,7 @@ from evocall.errors import StillRunning
 from evocall.model import Call, Outcome
 from evocall.sandbox import Sandbox
 from tests.faultserver import FaultServer, answering, free_port, http, resetting, silent
-from tests.processes import running
+from tests.processes import python, running
 
 NUMBER = "+18145550100"
 FLOW = "665f1c0000000000000000a1"
@@ -509,3 +509,63 @@ def test_the_sandbox_prints_all_that_another_shell_needs_and_ends_with_ctrl_c(ev
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert evocall("whoami").code == 8
+
+
+INTERRUPTED_AT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.{number})
+
+sys.meta_path.insert(0, Finder())
+from evocall.__main__ import main
+main()
+"""
+
+
+NOTHING_DONE = "evocall: interrupted before anything was done.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "number", "said"),
+    [
+        (("dial", NUMBER), "evocall.cli", "SIGINT", ""),
+        (("dial", NUMBER), "typer", "SIGINT", ""),
+        (("dial", NUMBER, "--json"), "evocall.commands.dial", "SIGINT", NOTHING_DONE),
+        (("dial", NUMBER, "--json"), "evocall.commands.dial", "SIGTERM", NOTHING_DONE),
+        (("check", NUMBER), "evocall.commands.check", "SIGINT", NOTHING_DONE),
+        (("--help",), "evocall.commands.doctor", "SIGINT", NOTHING_DONE),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_an_interruption_while_evocall_is_still_being_loaded_shows_no_traceback(command, module, number, said):
+    """As soon as there is anything that can speak it says so, and a script sees 130 in any case."""
+    with python("-c", INTERRUPTED_AT.format(module=module, number=number), *command) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, said)
+    if out:
+        document = json.loads(out)
+        assert (document["outcome"], document["error"]["code"]) == ("not_placed", "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("batch", "{table}", "--campaign", "c", "--flow", "welcome", "--sandbox"), "no terminal to ask at"),
+        (("login",), "Username is missing, and there is no terminal to ask at"),
+        (("login", "--username", "a", "--password-stdin"), "Standard input is closed"),
+        (("batch", "-", "--campaign", "c", "--flow", "welcome", "--sandbox", "--yes"), "Standard input is closed"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_a_closed_standard_input_is_no_terminal(tmp_path, command, message):
+    """As a job of some schedulers has it."""
+    (tmp_path / "calls.csv").write_text(f"number\n{NUMBER}\n", encoding="utf-8")
+    words = [word.format(table=tmp_path / "calls.csv") for word in command]
+    line = " ".join(map(shlex.quote, [sys.executable, "-m", "evocall", *words]))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {line} <&-"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr

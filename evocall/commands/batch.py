@@ -1,6 +1,5 @@
 """`evocall batch`."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -90,7 +89,7 @@ def batch(
 
     gc.enable()
     screen = Screen(as_json=json, quiet=quiet)
-    if not (yes or dry_run or sys.stdin.isatty()):
+    if not (yes or dry_run or options.at_terminal()):
         raise UsageError("There is no terminal to ask at before dialling.", hint="Add --yes, or --dry-run.")
     if not campaign.strip():
         raise UsageError("--campaign was given an empty name.", hint="A variable in it may not be set.")

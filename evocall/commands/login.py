@@ -91,7 +91,7 @@ def _report(screen: "Screen", profile: "Profile", identity: "Identity") -> None:
 
 
 def _asked(what: str, *, hide: bool) -> str:
-    if not sys.stdin.isatty():
+    if not options.at_terminal():
         raise UsageError(
             f"{what} is missing, and there is no terminal to ask at.",
             hint="Give --username, and the password on standard input with --password-stdin.",
@@ -101,6 +101,8 @@ def _asked(what: str, *, hide: bool) -> str:
 
 
 def _from_stdin() -> str:
+    if sys.stdin is None:
+        raise UsageError("Standard input is closed, so there is no password on it.", code="no_password")
     try:
         password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:

@@ -1,6 +1,10 @@
-"""The options and arguments that several commands share: one spelling, one help text, one variable each."""
+"""The options and arguments that several commands share: one spelling, one help text, one variable each.
+
+And whether there is somebody to ask for what they do not say.
+"""
 
 import re
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +14,11 @@ if TYPE_CHECKING:
     from evocall.model import Profile
 
 PLAIN = re.compile(r"[\w.@+:/][\w.@+:/-]*")
+
+
+def at_terminal() -> bool:
+    """Whether standard input is a terminal; a closed one is none."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[str]:
