@@ -13,7 +13,7 @@ CALLS = (
     "id, state, holder, profile, base_url, host, username, number, flow, caller_id, once_key, campaign, attempt, "
     "requested_at, duration_ms, http_status, session_id, response, error, settled, ending"
 )
-CAMPAIGNS = "name, profile, flow, caller_id, begun_at"
+CAMPAIGNS = "name, host, profile, flow, caller_id, begun_at"
 AT_A_TIME = 5_000  # rows
 
 

@@ -49,6 +49,7 @@ class Filter:
 
     profile: str | None = None
     campaign: str | None = None
+    host: str | None = None
     number: str | None = None
     outcome: Outcome | None = None
     since: datetime | None = None
@@ -241,6 +242,7 @@ class Journal:
         for condition, value in (
             ("profile = ?", wanted.profile),
             ("campaign = ?", wanted.campaign),
+            ("host = ?", wanted.host),
             ("number = ?", wanted.number),
             ("state = ?", wanted.outcome and wanted.outcome.value if wanted.outcome is not Outcome.UNKNOWN else None),
             ("requested_at >= ?", wanted.since and milliseconds(wanted.since)),
@@ -295,8 +297,11 @@ class Journal:
         """The number of the newest call; those that begin from now on have higher ones."""
         return self._transactions.together(_newest)
 
-    def purge(self, before: datetime) -> int:
-        """Delete the calls requested before that moment, their once-keys with them; returns how many."""
+    def purge(self, before: datetime, profile: str | None = None) -> int:
+        """Delete the calls requested before that moment, their once-keys with them; returns how many.
+
+        With a profile, only those that were placed by it.
+        """
         deleted = 0
 
         def work(cursor: Cursor) -> int:
@@ -304,8 +309,8 @@ class Journal:
             self._bury_the_dead(cursor)
             cursor.execute("UPDATE purged SET newest = ?", (_newest(cursor),))
             cursor.execute(
-                f"DELETE FROM calls WHERE requested_at < ? AND state NOT IN {OPEN}",  # noqa: S608
-                (milliseconds(before),),
+                f"DELETE FROM calls WHERE requested_at < ? AND profile = COALESCE(?, profile) AND state NOT IN {OPEN}",  # noqa: S608
+                (milliseconds(before), profile),
             )
             deleted = max(deleted, cursor.rowcount)  # done again because the commit's answer was lost, it finds none
             return deleted

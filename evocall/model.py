@@ -1,4 +1,4 @@
-"""The words that the rest of the package shares: frozen values without behaviour of their own."""
+"""The words that the rest of the package shares: frozen values, which at most say the same in another form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from evocall.errors import EvocallError
 
 PRODUCTION = "https://evovoice.io"
 SANDBOX = "sandbox"
+PORTS = {"http": 80, "https": 443}
 BASIC, COOKIES = "basic", "cookies"  # the two ways of signing in
 
 
@@ -121,8 +122,13 @@ class Profile:
 
     @property
     def host(self) -> str:
-        """The service that the profile means; unlike in `netloc`, all servers on this machine are one."""
-        return "localhost" if is_loopback(urlsplit(self.base_url).hostname or "") else self.netloc
+        """The service that the profile means, however `base_url` writes it; all servers on this machine are one."""
+        parts = urlsplit(self.base_url)
+        name = (parts.hostname or "").removesuffix(".")
+        if is_loopback(name):
+            return "localhost"
+        name = f"[{name}]" if ":" in name else name
+        return name if parts.port in {None, PORTS.get(parts.scheme)} else f"{name}:{parts.port}"
 
     @property
     def netloc(self) -> str:
@@ -264,9 +270,13 @@ class Earlier(NamedTuple):
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a campaign's name stands for, from its first call on; flow and caller ID are those of rows without one."""
+    """What a campaign's name stands for at one service, from its first call there on.
+
+    Flow and caller ID are those of rows without one.
+    """
 
     name: str
+    host: str
     profile: str
     flow: str | None
     caller_id: str | None

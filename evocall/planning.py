@@ -1,4 +1,4 @@
-"""What the user typed -> a call that has passed every local check. No network, no login."""
+"""What the user typed -> a call that has passed every local check. Only `look_up`, if given, asks the service."""
 
 import re
 from collections.abc import Callable, Collection
@@ -9,7 +9,7 @@ from evocall.address import refuse_plain_http
 from evocall.errors import EvocallError, Refused, UsageError
 from evocall.model import GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
 
-FLOW_ID = re.compile(r"[0-9a-fA-F]{24}")  # as MongoDB makes them; sent as it is
+FLOW_ID = re.compile(r"[0-9a-fA-F]{24}")  # as MongoDB makes them, for which capitals make no difference
 
 
 class Planner:
@@ -80,7 +80,9 @@ class Planner:
         alias = wanted if wanted in self.profile.flows else None
         meant = self.profile.flows.get(wanted, wanted)
         is_id = meant.startswith("id:") or FLOW_ID.fullmatch(meant)
-        return self.look_up(Flow(meant.removeprefix("id:"), alias, pending=not is_id))
+        name = meant.removeprefix("id:")
+        flow_id = name.lower() if FLOW_ID.fullmatch(name) else name
+        return self.look_up(Flow(flow_id, alias, pending=not is_id))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
     def caller(self, caller_id: str | None) -> Number | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from evocall import guard, rows
-from evocall.earlier import Key
 from evocall.errors import EvocallError, NotFound, Refused, UsageError
 from evocall.identities import Identities, digest
 from evocall.journal import Journal
@@ -84,7 +83,7 @@ class Reader:
         self._newest = self._journal.newest()
         self._elsewhere.clear()
         self.placed, self.unknown = Identities(), Identities()
-        for key, outcome in self._journal.campaigns.keys(self.order.campaign.name):
+        for key, outcome in self._journal.campaigns.keys(self.order.campaign):
             (self.placed if outcome is Outcome.PLACED else self.unknown).add(digest(key))
         self.placed.sort()
         self.unknown.sort()
@@ -108,7 +107,7 @@ class Reader:
         """Take notice of the rows that other processes have begun since the last look."""
         if self._journal is None or self._newest is None:
             return
-        for number, key, outcome in self._journal.campaigns.begun_elsewhere(self.order.campaign.name, self._newest):
+        for number, key, outcome in self._journal.campaigns.begun_elsewhere(self.order.campaign, self._newest):
             self._newest = number
             self._elsewhere[digest(key)] = outcome
             self._ever_elsewhere.add(digest(key))
@@ -199,6 +198,5 @@ def outcome_of(reader: Reader, journal: Journal, row: Row) -> tuple[str, Call | 
         return "refused", None, error
     except UNPLANNED as error:
         return "invalid", None, error
-    key = Key(identity_of(row, plan), reader.order.campaign.name)
-    record = journal.campaigns.call(reader.order.campaign.profile, key)
+    record = journal.campaigns.call(reader.order.campaign, identity_of(row, plan))
     return (record.call.outcome.value, record.call, None) if record else ("not_dialled", None, None)

@@ -50,7 +50,21 @@ MIGRATIONS = (
     INSERT INTO purged (newest) VALUES (0)
     """,
     """
-    ALTER TABLE campaigns ADD COLUMN holder TEXT
+    CREATE TABLE campaigns_of_hosts (
+        name TEXT NOT NULL,
+        host TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        flow TEXT,
+        caller_id TEXT,
+        begun_at BIGINT NOT NULL,
+        holder TEXT,
+        PRIMARY KEY (name, host)
+    );
+    INSERT INTO campaigns_of_hosts (name, host, profile, flow, caller_id, begun_at)
+        SELECT DISTINCT campaigns.name, calls.host, campaigns.profile, campaigns.flow, campaigns.caller_id, begun_at
+        FROM campaigns JOIN calls ON calls.campaign = campaigns.name;
+    DROP TABLE campaigns;
+    ALTER TABLE campaigns_of_hosts RENAME TO campaigns
     """,
 )
 VERSION = len(MIGRATIONS)

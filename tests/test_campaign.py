@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from evocall.reading import Order, Reader, check, identity_of
 A, B, C = "+18145550100", "+18145550101", "+18145550102"
 ANYWHERE = Guard()
 NOON = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)  # in New York
+SPRING = Campaign("spring", "localhost", "default", "welcome", None)
 
 
 @pytest.fixture
@@ -36,12 +38,13 @@ def reader(tmp_path, journal):
     """The reader of a table of these lines, with these terms of the order."""
     tables = []
 
-    def make(*lines, heading="number", between=None, guard=ANYWHERE, **terms):
+    def make(*lines, heading="number", between=None, guard=ANYWHERE, base_url="http://127.0.0.1:1", **terms):
+        guard = replace(guard, deny=guard.deny and str(tmp_path / guard.deny))
         path = tmp_path / "calls.csv"
         path.write_text("\n".join([heading, *lines, ""]), encoding="utf-8")
         tables.append(rows.opened(str(path), encoding=None, number_column="number"))
-        profile = Profile("default", "http://127.0.0.1:1", "ops@example.com", flow="welcome", guard=guard)
-        order = Order(Campaign("spring", "default", "welcome", None), **{"pace": 1000, **terms})
+        profile = Profile("default", base_url, "ops@example.com", flow="welcome", guard=guard)
+        order = Order(replace(SPRING, host=profile.host), **{"pace": 1000, **terms})
         return Reader(tables[-1], Planner(profile, between=between), order, journal)
 
     yield make
@@ -51,7 +54,7 @@ def reader(tmp_path, journal):
 
 def unknown(journal):
     """The rows of the campaign of which nobody knows whether they rang; in a batch the service was asked about them."""
-    return frozenset(key for key, outcome in journal.campaigns.keys("spring") if outcome is Outcome.UNKNOWN)
+    return frozenset(key for key, outcome in journal.campaigns.keys(SPRING) if outcome is Outcome.UNKNOWN)
 
 
 def reserve_elsewhere(journal, number):
@@ -61,13 +64,14 @@ def reserve_elsewhere(journal, number):
     return journal.reserve(plan, lambda _: None, key=key, username=None, now=NOON, hold_back=timedelta())
 
 
-def dialled_by(read, journal, tmp_path, made=lambda _: None, **clock):
-    """What a run over these rows did, and whom it rang."""
+def dialled_by(read, journal, tmp_path, made=lambda _: None, then=lambda: None, **clock):
+    """What a run over these rows did, and whom it rang; `then` follows every call."""
     rung = []
 
     class Service:
         def place(self, request, may_leave):
             rung.append(request.number)
+            then()
             return Answer(Outcome.PLACED)
 
         def close(self):
@@ -341,9 +345,15 @@ def test_hours_that_end_while_a_campaign_runs_are_waited_for(through_the_hours):
     assert [number for number, _ in rung] == [A, B, C]
     assert rung[0][1] == EVENING
     assert rung[1][1] == MORNING
-    assert len(waits) == 1
+    assert len(said) == 1
     assert "13:00 UTC" in said[0]
     assert tally.outcomes["placed"] == 3
+
+
+def test_a_campaign_that_waits_looks_at_the_clock_every_minute(through_the_hours):
+    """A machine that was asleep, or whose clock was set, counts no seconds meanwhile."""
+    _, _, waits, _ = through_the_hours(A, B, C, begin=EVENING, step=timedelta(minutes=2))
+    assert 0 < max(waits) <= 60
 
 
 def test_hours_that_end_while_a_campaign_runs_leave_the_rest_when_told_not_to_wait(through_the_hours):
@@ -366,8 +376,8 @@ def test_a_row_that_another_process_dials_while_all_wait_for_their_hours_counts_
     """It has woken up a moment sooner."""
     time = [datetime(2026, 11, 23, 12, 0, tzinfo=UTC)]  # 07:00 in New York
 
-    def wait(seconds):
-        time[0] += timedelta(seconds=seconds + 1)
+    def wait(_):
+        time[0] += timedelta(hours=1, seconds=1)
         with Journal(tmp_path / "journal.db") as other:
             other.resolve(reserve_elsewhere(other, A), Answer(Outcome.PLACED), timedelta())
 
@@ -421,8 +431,8 @@ def test_a_row_that_another_process_lost_while_all_waited_for_their_hours_counts
     """So that the campaign does not end as if nobody had rung that number."""
     time = [datetime(2026, 11, 23, 12, 0, tzinfo=UTC)]
 
-    def wait(seconds):
-        time[0] += timedelta(seconds=seconds + 1)
+    def wait(_):
+        time[0] += timedelta(hours=1, seconds=1)
         lost = Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer"))
         with Journal(tmp_path / "journal.db") as other:
             other.resolve(reserve_elsewhere(other, A), lost, timedelta())
@@ -430,3 +440,127 @@ def test_a_row_that_another_process_lost_while_all_waited_for_their_hours_counts
     read = reader(A, B, between="08:00-21:00")
     tally, rung = dialled_by(read, journal, tmp_path, now=lambda: time[0], wait=wait)
     assert ([B], {"placed": 1, "unknown": 1}) == (rung, dict(tally.outcomes))
+
+
+@pytest.mark.parametrize("ended", [Outcome.PLACED, Outcome.UNKNOWN])
+def test_what_was_dialled_at_one_service_is_not_done_at_another(run, ended):
+    """A rehearsal on the sandbox under the campaign's own name leaves everything to dial."""
+    rehearsed, _ = run(A, B, given={A: [ended]})
+    assert rehearsed.outcomes[ended] >= 1
+    tally, asked = run(A, B, given={A: [Outcome.PLACED]}, base_url="https://evovoice.io")
+    assert (tally.outcomes, asked) == ({"placed": 2}, {A: 2, B: 2})
+    again, asked = run(A, B, base_url="https://EvoVoice.io.:443/")
+    assert (again.outcomes, asked) == ({}, {A: 2, B: 2})
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://EvoVoice.io:443/api", "evovoice.io"),
+        ("https://evovoice.io.", "evovoice.io"),
+        ("https://evovoice.io:8443", "evovoice.io:8443"),
+        ("https://[2001:DB8::1]:443", "[2001:db8::1]"),
+        ("http://[::1]:8080", "localhost"),
+        ("http://LOCALHOST.:80", "localhost"),
+    ],
+)
+def test_a_service_is_the_same_however_its_address_is_written(address, host):
+    """Else once-keys, caps and campaigns would forget calls."""
+    assert Profile("p", address).host == host
+
+
+DENYING = Guard(deny="no.txt")
+
+
+@pytest.fixture
+def deny_list(tmp_path):
+    """The deny list of `DENYING`, with a number in it that no row has."""
+    path = tmp_path / "no.txt"
+    path.write_text("+18145550199\n")
+    return path
+
+
+def one_by_one(make, *lines, **terms):
+    """The reader of rows that are dialled one after the other."""
+    return make(*lines, guard=DENYING, concurrency=1, **terms)
+
+
+def test_a_number_that_comes_onto_the_deny_list_while_a_campaign_runs_is_left_out(
+    reader, journal, tmp_path, deny_list
+):
+    """The others are dialled; and the campaign does not end as if all had been."""
+    read, said = one_by_one(reader, A, B, C), []
+    found = check(read, lambda *_: None, NOON)
+    tally, rung = dialled_by(read, journal, tmp_path, then=lambda: deny_list.write_text(f"{B}\n"), tell=said.append)
+    assert ([A, C], {"placed": 2}, None) == (rung, dict(tally.outcomes), tally.stopped)
+    assert ExitCode.INCOMPLETE == report.ending(read, found, tally, interrupted=False).exit_code
+    assert ["the deny list has changed and was read again."] == said[:1]
+
+
+def test_a_number_that_comes_onto_the_deny_list_while_all_wait_for_their_hours_is_left_out(
+    reader, journal, tmp_path, deny_list
+):
+    time = [datetime(2026, 11, 23, 12, 0, tzinfo=UTC)]  # 07:00 in New York
+
+    def wait(seconds):
+        time[0] += timedelta(seconds=seconds)
+        new = tmp_path / "new.txt"
+        new.write_text(f"{A}\n{B}\n")
+        new.replace(deny_list)
+
+    read = one_by_one(reader, A, B, C, between="08:00-21:00")
+    assert [C] == dialled_by(read, journal, tmp_path, now=lambda: time[0], wait=wait)[1]
+
+
+def test_a_number_that_comes_off_the_deny_list_stays_denied_until_the_next_run(reader, journal, tmp_path, deny_list):
+    """The list may just be being written anew, and be empty for a moment."""
+    deny_list.write_text(f"{B}\n")
+    assert [A, C] == dialled_by(
+        one_by_one(reader, A, B, C), journal, tmp_path, then=lambda: deny_list.write_text("")
+    )[1]
+    assert [B] == dialled_by(one_by_one(reader, A, B, C), journal, tmp_path)[1]
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("nobody\n")])
+def test_a_deny_list_that_cannot_be_read_any_more_stops_the_campaign(reader, journal, tmp_path, deny_list, spoil):
+    """Rather than being forgotten."""
+    spoiled = []
+
+    def then():
+        if not spoiled:
+            spoiled.append(spoil(deny_list))
+
+    tally, rung = dialled_by(one_by_one(reader, A, B, C), journal, tmp_path, then=then)
+    assert ([A], {"placed": 1}) == (rung, dict(tally.outcomes))
+    assert (ExitCode.CONFIG, "deny_list") == (tally.stopped.exit_code, tally.stopped.code)
+
+
+@pytest.mark.parametrize(("text", "code"), [(f"{A}\n", "deny_list"), ("nobody\n", None)])
+def test_between_two_attempts_the_deny_list_is_looked_at_again(reader, journal, tmp_path, deny_list, text, code):
+    """It ends the call, and the journal knows that nobody was rung."""
+    asked = []
+
+    class Service:
+        def place(self, request, may_leave):
+            asked.append(request.number)
+            deny_list.write_text(text)
+            return Answer(Outcome.NOT_PLACED, 429, error=RateLimited("slow down"), resend=True, retry_after=0.0)
+
+        def close(self):
+            pass
+
+    pace = FilePace(tmp_path / "pace" / "default", 1000)
+    tally = Run(one_by_one(reader, A), journal, pace, Service).run()
+    pace.close()
+    assert ([A], {"not_placed": 1}) == (asked, dict(tally.outcomes))
+    assert ["not_placed"] == [str(record.call.outcome) for record in journal.calls()]
+    assert code in tally.errors if code else tally.stopped.exit_code is ExitCode.CONFIG
+
+
+@pytest.mark.parametrize(
+    ("heading", "line"), [("number,key", f"{B},{'k' * 1001}"), ("number,flow", f"{B},id:{'f' * 1001}")]
+)
+def test_a_row_whose_identity_is_too_long_for_the_journal_is_bad(found, heading, line):
+    """Before the first call, and not when its turn comes."""
+    result, complaints = found(f"{A},", line, heading=heading)
+    assert ([(3, "long_key")], 1) == (complaints, result.to_dial)

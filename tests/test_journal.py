@@ -701,14 +701,14 @@ def test_a_key_has_at_most_a_thousand_bytes(journal, letter):
     with pytest.raises(UsageError, match="at most 1000"):
         reserve(journal, longest + letter)
     with pytest.raises(UsageError, match="at most 1000"):
-        journal.campaigns.begin(Campaign(longest + letter, "default", "welcome", None), NOW)
-    journal.campaigns.begin(Campaign(longest, "default", "welcome", None), NOW)
-    assert journal.campaigns.named(longest) is None
+        journal.campaigns.begin(Campaign(longest + letter, "localhost", "default", "welcome", None), NOW)
+    journal.campaigns.begin(Campaign(longest, "localhost", "default", "welcome", None), NOW)
+    assert journal.campaigns.named(longest, "localhost") is None
 
 
 def test_a_name_that_a_living_process_has_begun_stands_for_that_before_the_first_call(store):
     """Whoever comes with another flow is told what it stands for, and with the same one joins in."""
-    spring = Campaign("spring", "default", "welcome", None)
+    spring = Campaign("spring", "localhost", "default", "welcome", None)
     with Journal(store.where) as one, Journal(store.where) as joining:
         assert one.campaigns.begin(spring, NOW) == spring
         with Journal(store.where) as other:
@@ -719,7 +719,7 @@ def test_a_name_that_a_living_process_has_begun_stands_for_that_before_the_first
 
 def test_a_name_begun_by_a_process_that_is_gone_without_a_call_is_free_again(store):
     """As when the flow was a wrong one and the service refused all calls before any was sent."""
-    spring = Campaign("spring", "default", "welcome", None)
+    spring = Campaign("spring", "localhost", "default", "welcome", None)
     reminder = replace(spring, flow="reminder")
     with Journal(store.where) as one:
         one.campaigns.begin(spring, NOW)
@@ -1049,7 +1049,8 @@ def test_a_campaign_of_many_pages_has_each_row_once(journal, monkeypatch, size):
         key = Key(f"k{n}", "c" if n % 2 else None)
         found = journal.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=guard.HOLD_BACK)
         journal.resolve(found, REFUSED if n == 3 else PLACED, SECOND)
-    assert list(journal.campaigns.keys("c")) == [(f"k{n}", "placed") for n in (9, 7, 5, 1)]
+    campaign = Campaign("c", "localhost", "default", "welcome", None)
+    assert list(journal.campaigns.keys(campaign)) == [(f"k{n}", "placed") for n in (9, 7, 5, 1)]
 
 
 def test_a_call_that_was_given_up_is_not_sent_again(journal, store):

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from urllib.parse import quote
 
 import psycopg
@@ -41,6 +42,7 @@ from tests.test_journal import (
     reserve,
 )
 
+CAMPAIGN = Campaign("c", "localhost", "default", "f", None)
 TIMEOUT = 30  # seconds that a test waits for what must come
 
 
@@ -497,10 +499,10 @@ def test_a_key_that_is_no_text_costs_no_other_thread_its_row(journal, store, key
     [
         lambda journal, text: list(journal.calls(Filter(campaign=text))),
         lambda journal, text: list(journal.calls(Filter(profile=text))),
-        lambda journal, text: list(journal.campaigns.keys(text)),
-        lambda journal, text: journal.campaigns.named(text),
-        lambda journal, text: journal.campaigns.call("default", Key(text, "c")),
-        lambda journal, text: journal.campaigns.begin(Campaign(text, "default", "f", None), NOW),
+        lambda journal, text: list(journal.campaigns.keys(replace(CAMPAIGN, name=text))),
+        lambda journal, text: journal.campaigns.named(text, "localhost"),
+        lambda journal, text: journal.campaigns.call(CAMPAIGN, text),
+        lambda journal, text: journal.campaigns.begin(replace(CAMPAIGN, name=text), NOW),
         lambda journal, text: journal.earlier(plan_for(), key=Key(text), now=NOW, hold_back=SECOND),
     ],
     ids=["calls", "profile", "keys", "campaign", "call", "begin", "earlier"],
@@ -682,7 +684,7 @@ def placed(journal: Journal) -> None:
 
 def dialled(journal: Journal) -> None:
     """A campaign with one call."""
-    journal.campaigns.begin(Campaign("c", "default", "f", None), NOW)
+    journal.campaigns.begin(CAMPAIGN, NOW)
     key = Key("row", "c")
     found = journal.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=SECOND)
     journal.resolve(found, PLACED, SECOND)
@@ -711,7 +713,7 @@ WRITES = {
     "resolve_soon": (sending, resolve_soon),
     "settle": (unknown, lambda journal, _: journal.settle("0001", "found", "it was seen")),
     "follow": (placed, lambda journal, _: journal.follow("0001", "seen", Ending(Phase.ENDED, seconds=7.5))),
-    "begin": (nothing, lambda journal, _: journal.campaigns.begin(Campaign("c", "default", "f", None), NOW)),
+    "begin": (nothing, lambda journal, _: journal.campaigns.begin(CAMPAIGN, NOW)),
     "purge": (placed, lambda journal, _: journal.purge(NOW + SECOND)),
     "try_out": (nothing, untimed(lambda journal: journal.try_out())),
     "take": (nothing, untimed(lambda journal: journal.pace("a", 1).take())),
@@ -720,9 +722,9 @@ WRITES = {
 READS = {
     "calls": (placed, lambda journal, _: list(journal.calls())),
     "find": (placed, lambda journal, _: journal.find("0001")),
-    "campaign": (dialled, lambda journal, _: journal.campaigns.named("c")),
-    "campaign_keys": (dialled, lambda journal, _: list(journal.campaigns.keys("c"))),
-    "campaign_call": (dialled, lambda journal, _: journal.campaigns.call("default", Key("row", "c"))),
+    "campaign": (dialled, lambda journal, _: journal.campaigns.named("c", "localhost")),
+    "campaign_keys": (dialled, lambda journal, _: list(journal.campaigns.keys(CAMPAIGN))),
+    "campaign_call": (dialled, lambda journal, _: journal.campaigns.call(CAMPAIGN, "row")),
     "held": (lambda journal: journal.pace("a", 1).hold(60), lambda journal, _: journal.pace("a", 1).held()),
 }
 KEPT = (

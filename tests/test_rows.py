@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -55,7 +56,7 @@ def reason(table):
     def judge(number, region=None):
         profile = Profile("default", "http://127.0.0.1:1", "ops@example.com", flow="welcome")
         planner = Planner(profile, region=region)
-        order = Order(Campaign("spring", "default", "welcome", None), pace=1)
+        order = Order(Campaign("spring", "localhost", "default", "welcome", None), pace=1)
         rows_read = table(f'number\n"{number.replace(chr(34), chr(34) * 2)}"\n')
         (row,) = rows_read
         try:
@@ -98,6 +99,79 @@ def test_a_quoted_cell_may_hold_delimiters_quotes_and_line_breaks(table):
     read = table(f'note,number\r\n"one; ""two"",\r\nthree",{NUMBER}\r\nplain,{OTHER}\r\n')
     assert [NUMBER, OTHER] == [row.number for row in read]
     assert 'one; "two",\r\nthree' == next(iter(read)).cells[0]
+
+
+def test_lines_of_a_note_are_no_rows_of_their_own(table):
+    """Whatever dates, codes and commas stand in them, before the number or after it."""
+    note = "2026-11-23, called\n16501\nErie, PA\n, (no answer)\n"
+    for content in (f'number,note\n{NUMBER},"{note}"\n', f'note,number\n"{note}",{NUMBER}\n'):
+        (row,) = table(content)
+        assert (NUMBER, None, True) == (row.number, row.flaw, note in row.cells)
+
+
+UNCLOSED = {
+    "to the end": f'number,name\n{NUMBER},Ann\n{OTHER},"Bob\n{NUMBER},Cid\n',
+    "to the next quoted cell": f'number,name,city\n{NUMBER},Ann,Rome\n{OTHER},"Bob,Erie\n{NUMBER},"Cid",Rome\n',
+    "to the next one that is not closed": f'number,name\n{NUMBER},Ann\n{OTHER},"Bob\n{NUMBER},Cid\n{OTHER},Dan"\n',
+    "ditto marks": f'number,city\n{NUMBER},Erie\n{OTHER},"\n+18145550102,"\n+18145550103,Erie\n',
+    "ditto marks and one number": f'number,city\n{NUMBER},Erie\n{OTHER},"\n{OTHER},"\n{NUMBER},Erie\n',
+    "ditto marks before the number": f'city,number\nErie,{NUMBER}\n",{OTHER}\n",{NUMBER}\n',
+    "a comma in a quoted cell": f'name,number,city\nA,{NUMBER},B\n"C, D",{NUMBER},"Erie\nLee,{OTHER},Rome\nMy,x,"\n',
+    "too many cells": f'number,name\n{NUMBER},Ann\n{OTHER},"Bob\n{NUMBER},Cid\n",Dan\n',
+    "quoted numbers": f'number,city\n"{NUMBER}",Erie\n"{OTHER}","Rome\n{NUMBER},Bonn"\n',
+    "carriage returns": f'number,name\r{NUMBER},Ann\r{OTHER},"Bob\r{NUMBER},"\r',
+    "national format": 'number;city\n8145550100;Erie\n(814) 555-0101;"\n814-555-0102;"\n',
+    "a huge file": f'number,name\n{NUMBER},Ann\n{OTHER},"Bob\n' + 100_000 * f"{NUMBER},Cid\n",
+}
+
+
+@pytest.mark.parametrize("how", UNCLOSED)
+def test_a_quote_that_is_not_closed_hides_no_row(table, how):
+    """Which rows it has swallowed nobody can know, so the file is refused, with the row in which it opens."""
+    with pytest.raises(UsageError, match="a quote in row 3 is not closed") as refused:
+        list(table(UNCLOSED[how]))
+    assert "quotes" == refused.value.code
+    assert '""' in refused.value.hint
+
+
+@pytest.mark.parametrize("heading", ['number,"name', f'number,"name\n{OTHER},"'])
+def test_a_quote_that_is_not_closed_in_the_headings_hides_no_row(table, heading):
+    with pytest.raises(UsageError, match="a quote in row 1 is not closed"):
+        table(f"{heading}\n{NUMBER},Ann\n")
+
+
+def test_headings_may_have_line_breaks(numbers):
+    assert [NUMBER] == numbers(f'number,"name,\nas in the passport"\n{NUMBER},Ann\n')
+
+
+@pytest.mark.parametrize("line", [f'{OTHER},"Bob"by"', f'{OTHER},"the ""boss"" " ', f'"{OTHER}"0,Bob'])
+def test_a_quote_within_one_line_makes_that_row_bad_only(table, line):
+    """It was not doubled, or something follows the quote that ends the cell."""
+    first, bad, last = table(f"number,name\n{NUMBER},Ann\n{line}\n{NUMBER},Cid\n")
+    assert ((2, None), (4, None)) == ((first.line, first.flaw), (last.line, last.flaw))
+    assert (3, line.strip(), True) == (bad.line, bad.number, "quote" in bad.flaw)
+
+
+def test_a_quote_that_is_not_closed_in_the_last_line_makes_that_row_bad(table):
+    (bad,) = table(f'number,name\n{NUMBER},"Ann\n')
+    assert (2, f'{NUMBER},"Ann', True) == (bad.line, bad.number, "quote" in bad.flaw)
+
+
+def test_a_file_that_grows_is_read_as_it_was_when_it_was_opened(table, tmp_path):
+    """The rows that came since, and the rest of a number that was being written, nobody has checked."""
+    read = table(f"number\n{NUMBER}\n{OTHER}")
+    with (tmp_path / "calls.csv").open("a") as file:
+        file.write(f"99\n{OTHER}\n")
+    assert [NUMBER, OTHER] == [row.number for row in read]
+    (tmp_path / "calls.csv").write_text("")
+    assert [NUMBER, OTHER] == [row.number for row in read]
+
+
+def test_without_room_for_a_copy_there_is_no_table(table, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(UsageError, match="calls.csv cannot be copied") as refused:
+        table(f"number\n{NUMBER}\n")
+    assert "TMPDIR" in refused.value.hint
 
 
 def test_headings_count_without_case_and_spaces(numbers):
@@ -206,6 +280,19 @@ def test_a_json_object_with_two_numbers_is_named_and_neither_is_guessed(table):
         f'{{"number": "{NUMBER}", "Number": "{OTHER}"}}\n{{"number": "{OTHER}", "x": 1, "X": 2}}\n', "calls.jsonl"
     )
     assert (bad.number.startswith("{"), bad.flaw) == (True, "it has more than one 'number'")
+    assert (good.number, good.flaw) == (OTHER, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "twice"),
+    [
+        (f'{{"number": "{NUMBER}", "number": "{OTHER}"}}', "number"),
+        (f'{{"number": "{NUMBER}", "note": {{"by": 1, "by": 2}}}}', "by"),
+    ],
+)
+def test_a_json_object_with_one_name_twice_is_named_and_neither_is_guessed(table, line, twice):
+    bad, good = table(f'{line}\n{{"number": "{OTHER}"}}\n', "calls.jsonl")
+    assert (bad.number, bad.flaw) == (line[:60], f"it has more than one {twice!r}")
     assert (good.number, good.flaw) == (OTHER, None)
 
 

@@ -115,6 +115,7 @@ def batch(
         order = Order(
             Campaign(
                 campaign,
+                there.profile.host,
                 there.profile.name,
                 chosen.written if chosen else None,
                 caller_id or there.profile.caller_id,
@@ -135,7 +136,7 @@ def batch(
         with Journal(place) as journal:
             if chosen is not None and chosen.pending:
                 order = _as_begun(journal, order, screen)
-            _refuse_changed(journal.campaigns.named(campaign), order.campaign)
+            _refuse_changed(journal.campaigns.named(campaign, there.profile.host), order.campaign)
             reader = Reader(table, planner, order, journal)
             if retry_unknown:
                 _allow_again(reader, journal, None if dry_run else service(), screen)
@@ -173,7 +174,8 @@ def _allow_again(reader: "Reader", journal: "Journal", service: "Service | None"
     from evocall.journal import Filter
     from evocall.model import Outcome
 
-    found = journal.calls(Filter(campaign=reader.order.campaign.name, outcome=Outcome.UNKNOWN))
+    campaign = reader.order.campaign
+    found = journal.calls(Filter(campaign=campaign.name, host=campaign.host, outcome=Outcome.UNKNOWN))
     unknown = [record for record in found if not record.in_flight]  # or another process is placing it now
     if service is not None:
         unknown = _not_found(unknown, journal, service, screen)
@@ -203,7 +205,7 @@ def _not_found(records: "list[Record]", journal: "Journal", service: "Service", 
 
 def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":
     """For a rehearsal, which does not ask what a flow's name means: what it meant when the campaign was begun."""
-    known = journal.campaigns.named(order.campaign.name)
+    known = journal.campaigns.named(order.campaign.name, order.campaign.host)
     if known is None:
         return order
     screen.note(f"a rehearsal does not look up {order.campaign.flow!r}; the campaign was begun with {known.flow}.")

@@ -345,7 +345,7 @@ def test_a_campaign_goes_on_only_as_it_was_begun(batch, config, rung, options, d
 def test_a_campaign_that_another_process_has_just_begun_stands_before_its_first_call(batch, journal, rung):
     """Both had looked before, when the name stood for nothing."""
     with Journal(journal) as other:
-        other.campaigns.begin(Campaign("spring", "default", "survey", None), datetime.now(UTC))
+        other.campaigns.begin(Campaign("spring", "localhost", "default", "survey", None), datetime.now(UTC))
         result = batch(rows=[A])
     assert (2, True) == (result.code, "flow was survey and is now" in result.err)
     assert {} == rung()

@@ -162,6 +162,14 @@ def test_another_number_or_another_flow_is_not_held_back(verdict, signed_in):
     assert len(signed_in.dials()) == 3
 
 
+def test_capitals_make_no_other_flow(verdict, signed_in):
+    """The service takes an ID however it is written, so the call would ring again."""
+    verdict(LOSES, "--flow", signed_in.flows[1].id)
+    assert verdict(LOSES, "--flow", signed_in.flows[1].id.upper()) == (9, "held_back")
+    assert verdict(LOSES, "--flow", f"id:{signed_in.flows[1].id.upper()}") == (9, "held_back")
+    assert len(signed_in.dials()) == 1
+
+
 @pytest.mark.parametrize(
     ("by", "dials"),
     [
