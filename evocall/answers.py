@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from evocall.errors import FieldError
-from evocall.transport import Reply
+from evocall.transport import NO_CONTENT, Reply
 
+PARTIAL = 206
 DEEPEST = 100  # levels of an answer's JSON
 HALF_A_SECOND = timedelta(seconds=0.5)  # the Date header knows no fractions
 
@@ -26,20 +27,35 @@ class Said(NamedTuple):
 
 def trouble(reply: Reply) -> tuple[str, str] | None:
     """Why a successful status cannot be believed, and the code for it; None when it can."""
-    if reply.flaw:
-        return f"the service answered {reply.status}, but its answer is not whole ({reply.flaw})", "half_answer"
+    answered = f"the service answered {reply.status}, but"
+    if flaw := reply.flaw or _missing(reply):
+        return f"{answered} its answer is not whole ({flaw})", "half_answer"
     if is_page(reply):
         return f"an HTML page came back with status {reply.status} instead of the service's answer", "html_answer"
-    claims_json = "json" in reply.media_type or reply.body.lstrip().startswith((b"{", b"["))
+    claims_json = "json" in reply.media_type or _start(reply).startswith((b"{", b"["))
     if claims_json and reply.body.strip() and not _is_json(reply.body):
-        return f"the service answered {reply.status}, but its answer is not whole (broken JSON)", "half_answer"
+        return f"{answered} its answer is not whole (broken JSON)", "half_answer"
+    if said(value_of(reply)).code is not None:
+        return f"{answered} its answer tells of an error", "error_answer"
     return None
 
 
+def _missing(reply: Reply) -> str | None:
+    """What of a reply cannot have come, by its status and headers; None when all of it may have."""
+    if reply.status == PARTIAL:
+        return "a part that was not asked for"
+    framed = reply.status == NO_CONTENT or "content-length" in reply.headers or "transfer-encoding" in reply.headers
+    return None if reply.body or framed else "nothing came, and nothing says that there was no more"
+
+
 def is_page(reply: Reply) -> bool:
-    """Whether the body is an HTML page, which the API never sends."""
-    start = reply.body.lstrip()[:15].lower()
-    return "html" in reply.media_type or start.startswith((b"<!doctype html", b"<html"))
+    """Whether the body is markup, HTML as a rule, which the API never sends."""
+    return "html" in reply.media_type or _start(reply).startswith(b"<")
+
+
+def _start(reply: Reply) -> bytes:
+    """The body from its first character on, without the marks of an encoding."""
+    return reply.body.lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n")
 
 
 def _is_json(body: bytes) -> bool:
@@ -94,7 +110,7 @@ def session_id(value: Any) -> str | None:
 
 def said(value: Any) -> Said:
     """ServiceStack's ResponseStatus in camel or Pascal case; of a plain text, its beginning."""
-    if isinstance(value, str) and not value.lstrip().startswith("<"):
+    if isinstance(value, str) and not value.lstrip("\ufeff\0 \t\r\n").startswith("<"):
         return Said(message=value.strip()[:500])
     status = _lower_keys(_lower_keys(value).get("responsestatus"))
     errors = [_lower_keys(entry) for entry in as_list(status.get("errors"))]

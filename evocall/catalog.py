@@ -16,7 +16,7 @@ from evocall.answers import as_text
 from evocall.errors import NotFound, UsageError
 from evocall.listing import Reader
 from evocall.model import Flow
-from evocall.sessions import digits
+from evocall.sessions import Limited, digits
 
 QUIET_FOR = 1.0  # seconds of searching before anything is said
 NEAREST = 3
@@ -47,7 +47,7 @@ class PhoneNumber:
 def flows(service: Reader, text: str = "", *, tell: Callable[[str], None] = lambda _: None) -> Iterator[FlowInfo]:
     """The flows whose names contain the text in any case; `tell` hears of a search that takes long."""
     filters = {"nameFilter": text} if text else {}
-    for item in listing.items(service, "/flows", filters, seen=_patience(tell)):
+    for item in listing.items(Limited(service), "/flows", filters, seen=_patience(tell)):
         flow = FlowInfo(
             str(item.get("id") or ""),
             str(item.get("name") or ""),
@@ -61,7 +61,7 @@ def flows(service: Reader, text: str = "", *, tell: Callable[[str], None] = lamb
 def numbers(service: Reader, text: str = "", *, tell: Callable[[str], None] = lambda _: None) -> Iterator[PhoneNumber]:
     """The account's phone numbers that contain the text, in the number without punctuation or in the name."""
     wanted = "" if re.search("[A-Za-z]", text) else digits(text)
-    for item in listing.items(service, "/endpoints", {"type": "PhoneNumber"}, seen=_patience(tell)):
+    for item in listing.items(Limited(service), "/endpoints", {"type": "PhoneNumber"}, seen=_patience(tell)):
         name = as_text(item.get("displayName"))
         number = as_text(item.get("phoneNumber")) or name or ""
         flow = as_text(item.get("flowName")) or as_text(item.get("flowId"))

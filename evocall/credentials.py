@@ -40,7 +40,13 @@ def find(profile: Profile, environ: Mapping[str, str] = os.environ) -> Credentia
 
 def _from_environment(_profile: Profile, username: str, environ: Mapping[str, str]) -> Credential | None:
     password = environ.get("EVOCALL_PASSWORD")
-    return Credential(username, password, "EVOCALL_PASSWORD in the environment") if password else None
+    if not password:
+        return None
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("EVOCALL_PASSWORD is not UTF-8.", code="not_utf8") from None
+    return Credential(username, password, "EVOCALL_PASSWORD in the environment")
 
 
 def _from_command(profile: Profile, username: str, _environ: Mapping[str, str]) -> Credential | None:

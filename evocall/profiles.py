@@ -1,12 +1,13 @@
 """The TOML file with the profiles: read with all its mistakes named, written whole or not at all."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evocall import places
+from evocall import paths, places
 from evocall.errors import ConfigError, UsageError
 from evocall.model import Guard, Profile
 from evocall.settings import GUARD_KEYS, PROFILE_KEYS, TABLE, TEXT, Kind, is_address, shown
@@ -58,7 +59,9 @@ class Config:
                 code="no_such_profile",
             )
         profile = self.profiles.get(wanted, Profile(wanted, directory=self.path.parent))
-        laid_over: dict[str, Any] = {key: environ[name] for key, name in ENVIRONMENT.items() if environ.get(name)}
+        laid_over: dict[str, Any] = {
+            key: _variable(environ, name) for key, name in ENVIRONMENT.items() if environ.get(name)
+        }
         if not is_address(laid_over.get("base_url", profile.base_url)):
             raise ConfigError(
                 f"EVOCALL_BASE_URL is {shown(laid_over['base_url'])}, not {PROFILE_KEYS['base_url'].wanted}."
@@ -74,6 +77,20 @@ def load(path: Path) -> Config:
     return Config(path) if text is None else _config(path, text)
 
 
+def journal_place(name: str | None = None, *, sandbox: bool = False) -> Path | str:
+    """The place of the journal of the profile that `name`, or no name, means, for commands that need only that."""
+    if sandbox:
+        return paths.journal_file(sandbox=True)
+    named = os.environ.get("EVOCALL_JOURNAL")
+    if named and name is None:
+        return places.checked(named)
+    config = load(paths.config_file())
+    everywhere = {profile.journal for profile in config.profiles.values()}
+    if name is None and len(everywhere) == 1:
+        return everywhere.pop() or paths.journal_file()
+    return places.of(config.choose(name))
+
+
 def _config(path: Path, text: str) -> Config:
     document = _parse(path, text)
     check = _Check(path, text)
@@ -85,6 +102,15 @@ def _config(path: Path, text: str) -> Config:
     if default is not None and default != DEFAULT and default not in profiles:
         raise check.error((), "default_profile", f"names {default!r}, which is not a profile of this file")
     return Config(path, default, profiles, document)
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    """The value of a variable. Raises ConfigError when it holds bytes that are no text."""
+    try:
+        environ[name].encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name} is not UTF-8.", code="not_utf8") from None
+    return environ[name]
 
 
 def set_value(path: Path, keys: tuple[str, ...], value: Any) -> None:
@@ -175,16 +201,31 @@ def _change(path: Path, *edits: tuple[tuple[str, ...], Any]) -> None:
     """Make all of the edits, each a key and its new value, or none of them."""
     from evocall import toml_text
 
-    text = _text(path) or ""
-    if not _has_only_tables(_parse(path, text).get("profiles", {})):
+    with _alone(path):
+        text = _text(path) or ""
+        if not _has_only_tables(_parse(path, text).get("profiles", {})):
+            _config(path, text)
+        for keys, value in edits:
+            try:
+                text = toml_text.changed(text, keys, value)
+            except KeyError:
+                raise ConfigError(f"{path} has no {'.'.join(keys)}.", code="profile_file") from None
         _config(path, text)
-    for keys, value in edits:
+        _write(path, text)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Within the block no other process changes the file. Raises ConfigError when its directory cannot be written."""
+    from evocall.lease import exclusive
+
+    with ExitStack() as stack:
         try:
-            text = toml_text.changed(text, keys, value)
-        except KeyError:
-            raise ConfigError(f"{path} has no {'.'.join(keys)}.", code="profile_file") from None
-    _config(path, text)
-    _write(path, text)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(exclusive(path.with_suffix(".lock")))
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        yield
 
 
 def _has_only_tables(profiles: Any) -> bool:
@@ -196,8 +237,11 @@ def _write(path: Path, text: str) -> None:
     from evocall import files
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with files.whole(path.resolve()) as file:
             file.write(text)
     except (OSError, UnicodeEncodeError) as error:
-        raise ConfigError(f"{path} cannot be written: {error}.", code="profile_file") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path} cannot be written: {error}.", code="profile_file")

@@ -1,6 +1,5 @@
 """What a status other than success means: the error, its exit code, and what to do about it."""
 
-import os
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -116,8 +115,7 @@ class Refusals(NamedTuple):
     def unreachable(self, error: NotSent) -> EvocallError:
         """The error for a request of which no byte has left."""
         if error.code == "ca_bundle":
-            path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-            return ConfigError(f"{error.why}: {path}.", hint="It should be a file in PEM format.", code=error.code)
+            return ConfigError(f"{error.why}.", hint="It should be a file in PEM format.", code=error.code)
         hints = {
             "tls_certificate": "Set REQUESTS_CA_BUNDLE to a file with your company's CA, or mend the clock.",
             "dns": "Check base_url and the network; no call was placed, so it is safe to try again.",

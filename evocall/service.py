@@ -174,6 +174,12 @@ class Service:
                 hint="Is base_url right? Is a proxy or a login page in between?",
                 code="strange_answer",
             )
+        if answers.said(value).code is not None:
+            raise Unavailable(
+                f"{self._profile.base_url} answered {path} with an error.",
+                code="error_answer",
+                said=str(answers.said(value)),
+            )
         return value or {}
 
     def _compare_clocks(self, reply: Reply) -> None:
@@ -188,12 +194,11 @@ class Service:
             doubt = answers.trouble(reply)
             if doubt is None:
                 return Answer(Outcome.PLACED, reply.status, answers.session_id(value), value)
-            return Answer(Outcome.UNKNOWN, reply.status, response=value, error=_unknown(*doubt))
+            return _open(reply, value, *doubt)
         error = self._refusals.of(reply)
         if error is None:
-            unknown = _unknown(f"the service answered {reply.status} after the request was sent", "server_error")
-            unknown.said = str(answers.said(value)) or None
-            return Answer(Outcome.UNKNOWN, reply.status, response=value, error=unknown)
+            what = f"the service answered {reply.status} after the request was sent"
+            return _open(reply, value, what, "server_error")
         return Answer(
             Outcome.NOT_PLACED,
             reply.status,
@@ -224,6 +229,13 @@ def _unknown(what: str, code: str) -> OutcomeUnknown:
         hint="evocall reconcile asks the service; dialling again may ring twice, and needs --again for ten minutes.",
         code=code,
     )
+
+
+def _open(reply: Reply, value: Any, what: str, code: str) -> Answer:
+    """The outcome is open, whatever came back; what it said is passed on."""
+    error = _unknown(what, code)
+    error.said = str(answers.said(value)) or None
+    return Answer(Outcome.UNKNOWN, reply.status, response=value, error=error)
 
 
 def _interrupted(cut: Cut) -> Answer:

@@ -4,20 +4,23 @@ Pages: op=ListSessions, op=GetActiveCalls, op=EndSession. Much is not documented
 do not know, is None here, and nothing is concluded from it.
 """
 
+import math
 import re
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from evocall import listing
 from evocall.answers import as_list, as_text
-from evocall.errors import Forbidden, NotFound
+from evocall.errors import Forbidden, NotFound, Unavailable
 from evocall.listing import Reader
 from evocall.model import Phase
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)  # the zone of startDate and endDate is not documented
 ARCHIVED_AFTER = timedelta(days=10)  # the vendor's tool says about 15 days
+MOST_PAGES = 1000  # of a list; whoever pages on beyond them does so for ever
 CALL_SID = re.compile(r"CA[0-9a-f]{32}")  # Twilio's name of a call, which is no session ID
 MICROSOFT_DATE = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/")  # milliseconds since 1970, ServiceStack's JSON
 CALL_STATES = {
@@ -79,24 +82,69 @@ class LiveCall(NamedTuple):
     machine: bool
 
 
+class Limited:
+    """A service that is read for so many pages and seconds in all, and no longer, whatever it goes on to offer.
+
+    `seconds` is None when only the pages have a limit. Reading on beyond either raises Unavailable.
+    """
+
+    def __init__(self, service: Reader, seconds: float | None = None) -> None:
+        self._service, self._seconds = service, math.inf if seconds is None else seconds
+        self._until = time.monotonic() + self._seconds
+        self._pages = 0
+
+    @property
+    def ahead(self) -> timedelta | None:
+        """By how much the service's clock is before ours, where it tells."""
+        ahead: timedelta | None = getattr(self._service, "ahead", None)
+        return ahead
+
+    def read(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, patience: float | None = None
+    ) -> dict[str, Any]:
+        """As the service itself."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise Unavailable(
+                f"The list {path} was not read to its end within {self._seconds:g} seconds.",
+                hint="It is too long, or the service too slow: try again later.",
+                code="timeout",
+            )
+        if self._pages >= MOST_PAGES:
+            raise Unavailable(
+                f"The list {path} has more than {MOST_PAGES:,} pages, and perhaps no end.",
+                hint="Is base_url right? Evo Voice's lists end, and heed what they are asked for.",
+                code="endless_list",
+            )
+        self._pages += 1
+        limits = [limit for limit in (left, patience) if limit is not None and limit != math.inf]
+        return self._service.read(method, path, params=params, patience=min(limits, default=None))
+
+
 def by_id(service: Reader, session_id: str, *, archive: bool = False, patience: float | None = None) -> Session | None:
-    """The session with its log, which only lists carry; None when the service does not show it (yet)."""
+    """The session with its log, which only lists carry; None when the service does not show it (yet).
+
+    `patience` is a limit, in seconds, for all pages together.
+    """
     params = {"specificIds": session_id, **_in(archive)}
-    found = listing.items(service, "/sessions", params, patience=patience)
+    found = listing.items(Limited(service, patience), "/sessions", params)
     return next((session for session in map(_session, found) if session.id == session_id), None)
 
 
 def to_number(
     service: Reader, e164: str, day: date, *, archive: bool = False, patience: float | None = None
 ) -> list[Session]:
-    """The sessions with this number as callee, of that day and its neighbours, oldest first."""
+    """The sessions with this number as callee, of that day and its neighbours, oldest first.
+
+    `patience` is a limit, in seconds, for all pages together.
+    """
     params = {
         "to": digits(e164),
         "startDate": (day - DAY).isoformat(),
         "endDate": (day + DAY).isoformat(),
         **_in(archive),
     }
-    found = map(_session, listing.items(service, "/sessions", params, patience=patience))
+    found = map(_session, listing.items(Limited(service, patience), "/sessions", params))
     ours = [session for session in found if digits(session.number) == digits(e164) and not session.incoming]
     return sorted(ours, key=lambda session: session.began or datetime.max.replace(tzinfo=UTC))
 

@@ -6,10 +6,13 @@ the credential: no .netrc, no redirects, no cookies unless asked for.
 """
 
 import os
+import re
 import socket
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,7 +25,10 @@ from evocall.errors import ConfigError
 from evocall.flight import Flight, current
 
 LARGEST_ANSWER = 5 * 1024 * 1024  # bytes
+TOO_LONG = f"it is longer than {LARGEST_ANSWER // 1024 // 1024} MiB"
 CHUNK = 64 * 1024
+NO_CONTENT = 204
+PROXY_SCHEMES = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"}
 LONGEST_IDLE = 3.0  # seconds; a server closes idle connections when it likes, and a request may just miss that
 NO_CERTIFICATES = {"NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "PEM_LIB"}
 
@@ -152,10 +158,11 @@ class _Session(requests.Session):
 
 
 def _session(base: str, headers: Mapping[str, str], *, cookies: bool) -> requests.Session:
+    proxy_for(base)  # or a mistake in the environment would look like a fault of the network
     session = _Session()
     session.trust_env = False
     session.proxies = _proxies(base)
-    session.verify = _bundle()
+    session.verify = _extra_authorities()
     session.headers = requests.structures.CaseInsensitiveDict({"Accept-Encoding": "identity", **headers})
     session.mount("https://", Adapter())
     session.mount("http://", Adapter())
@@ -172,43 +179,96 @@ class _NoCookies(requests.cookies.RequestsCookieJar):
 
 
 def proxy_for(base_url: str) -> str | None:
-    """The address of the proxy by which requests go there, None when they go straight, as they do to this machine."""
-    return requests.utils.select_proxy(base_url, _proxies(base_url))
+    """The address of the proxy by which requests go there, None when they go straight, as they do to this machine.
+
+    Raises ConfigError for one by which no request can ever go.
+    """
+    address = requests.utils.select_proxy(base_url, _proxies(base_url))
+    if address is None:
+        return None
+    scheme = _scheme_of_proxy(address)
+    if scheme is None:
+        raise _bad_proxy(address, "which is no address of a proxy", hint="Write it as http://HOST:PORT.")
+    if scheme.startswith("socks") and find_spec("socks") is None:
+        hint = "Install PySocks beside evocall (pipx inject evocall pysocks), or name a proxy that speaks HTTP."
+        raise _bad_proxy(address, "and SOCKS needs the package PySocks, which is not installed", hint=hint)
+    return address
 
 
 def _proxies(base: str) -> dict[str, str]:
     return {} if is_loopback(urlsplit(base).hostname or "") else dict(requests.utils.get_environ_proxies(base))
 
 
+def _scheme_of_proxy(address: str) -> str | None:
+    """How the proxy is spoken to; None when nobody can be reached by such an address."""
+    try:
+        read = urllib3.util.parse_url(address if "://" in address else f"http://{address}")
+        (read.host or "").encode("idna")
+    except (urllib3.exceptions.LocationValueError, ValueError):
+        return None
+    return read.scheme if read.host and read.port != 0 and read.scheme in PROXY_SCHEMES else None
+
+
+def _bad_proxy(address: str, why: str, *, hint: str) -> ConfigError:
+    """The error names the variable; a login in the address is not shown, however badly it is written."""
+    names = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    variable = next((name for name in names if os.environ.get(name) == address), "The system's proxy")
+    shown = re.sub(r"^([A-Za-z0-9+.-]*://)?.*@", r"\1…@", address, flags=re.DOTALL)
+    return ConfigError(f"{variable} is {shown!r}, {why}.", hint=hint, code="proxy")
+
+
 def authorities() -> str:
     """The file or directory of the certificate authorities that are trusted. Raises ConfigError as `Wire` does."""
-    found = _bundle()
+    found = _extra_authorities()
     return found if isinstance(found, str) else requests.utils.DEFAULT_CA_BUNDLE_PATH
 
 
-def _bundle() -> str | bool:
-    """The file or directory of extra certificate authorities, as curl and requests read it from the environment."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = os.environ.get(name)
-        if path and not os.path.exists(path):  # noqa: PTH110 - the variable may hold any text
-            raise ConfigError(f"{name} is {path!r}, and there is no such file.", code="ca_bundle")
-        if path:
-            return path
-    return True
+def _extra_authorities() -> str | bool:
+    """The file or directory of extra certificate authorities; True when none is named."""
+    named = _named_bundle()
+    if named is None:
+        return True
+    name, path = named
+    if not os.path.exists(path):  # noqa: PTH110 - the variable may hold any text
+        raise ConfigError(f"{name} is {path!r}, and there is no such file.", code="ca_bundle")
+    return path
+
+
+def _named_bundle() -> tuple[str, str] | None:
+    """The variable that names extra authorities, as curl and requests read it, and its value."""
+    values = ((name, os.environ.get(name)) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    return next(((name, path) for name, path in values if path), None)
 
 
 def _body(response: requests.Response, flight: Flight) -> tuple[bytes, str | None]:
     """As much of the body as came, and what is wrong with it."""
     body = bytearray()
     try:
-        for chunk in response.iter_content(CHUNK):
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
             body += chunk
             if len(body) > LARGEST_ANSWER:
-                return bytes(body[:LARGEST_ANSWER]), f"it is longer than {LARGEST_ANSWER // 1024 // 1024} MiB"
+                return bytes(body[:LARGEST_ANSWER]), TOO_LONG
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         return bytes(body), "it did not arrive in time" if flight.late or _is_timeout(error) else "it broke off"
-    # A cut by the clock looks like an orderly end to an answer without a length.
-    return bytes(body), "it did not arrive in time" if flight.late else None
+    if flight.late:  # a cut by the clock looks like an orderly end to an answer without a length
+        return bytes(body), "it did not arrive in time"
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    has_none = encoding in {"", "identity"} or response.status_code == NO_CONTENT
+    return (bytes(body), None) if has_none else _decoded(bytes(body), encoding)
+
+
+def _decoded(body: bytes, encoding: str) -> tuple[bytes, str | None]:
+    """The body without a compression that nobody has asked for, and what is wrong with it."""
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        return body, f"it is encoded as {encoding}"
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 32)  # the sum means: gzip or zlib, whichever it is
+    try:
+        plain = reader.decompress(body, LARGEST_ANSWER + 1)
+    except zlib.error:
+        return body, "its compression is broken"
+    if len(plain) > LARGEST_ANSWER:
+        return plain[:LARGEST_ANSWER], TOO_LONG
+    return plain, None if reader.eof and not reader.unused_data else "it broke off"
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -252,7 +312,8 @@ def not_sent(error: BaseException) -> NotSent:
     if _is_timeout(error):
         return NotSent("connect_timeout", "no connection was made in time", passing=True)
     if (found := _first(causes, ssl.SSLError)) and found.reason in NO_CERTIFICATES:
-        return NotSent("ca_bundle", "the file named by REQUESTS_CA_BUNDLE holds no certificates", passing=False)
+        name, path = _named_bundle() or ("requests", requests.utils.DEFAULT_CA_BUNDLE_PATH)
+        return NotSent("ca_bundle", f"the file named by {name} holds no certificates: {path}", passing=False)
     if found := _first(causes, ssl.SSLError):
         passing = isinstance(found, ssl.SSLEOFError | ssl.SSLZeroReturnError)
         return NotSent("tls", f"the TLS handshake failed ({found.reason or found})", passing=passing)

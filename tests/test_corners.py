@@ -225,7 +225,7 @@ def test_a_value_that_is_no_text_leaves_the_file_as_it_is(evocall, config):
     result = evocall("profile", "set", "flow", "\udcff")
     assert (result.code, "defect" in result.err) == (10, False)
     assert path.read_text(encoding="utf-8") == '[profiles.default]\nflow = "alert"\n'
-    assert [entry.name for entry in path.parent.iterdir()] == ["config.toml"]
+    assert {entry.name for entry in path.parent.iterdir()} == {"config.toml", "config.lock"}
 
 
 def test_a_comment_behind_a_value_with_a_hash_in_it_stays(evocall, config):
@@ -569,3 +569,13 @@ def test_a_closed_standard_input_is_no_terminal(tmp_path, command, message):
         ["/bin/sh", "-c", f"exec {line} <&-"], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("variable", ["EVOCALL_PASSWORD", "EVOCALL_USERNAME", "EVOCALL_BASE_URL"])
+def test_a_variable_in_another_encoding_is_named(evocall, signed_in, monkeypatch, variable):
+    """As a crontab saved in Latin-1 has it."""
+    monkeypatch.setenv(variable, os.fsdecode(b"caf\xe9"))
+    result = evocall("dial", NUMBER, "--flow", FLOW, "--json")
+    document = json.loads(result.out)
+    assert (result.code, document["outcome"], document["error"]["code"]) == (10, "not_placed", "not_utf8")
+    assert (variable in result.err, signed_in.dials()) == (True, [])

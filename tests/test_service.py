@@ -1,10 +1,16 @@
 """What one POST comes to, against servers that misbehave: placed, not placed, or unknown."""
 
 import base64
+import fcntl
+import gzip
 import json
+import select
 import ssl
+import termios
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
 
@@ -87,6 +93,14 @@ def status_of(code: str, camel: str = "responseStatus", **fields: object) -> byt
             {"id": "s1"},
         ),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + http("200 OK", b'{"id":"s1"}'), "s1", {"id": "s1"}),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 9 + http("200 OK", b'{"id":"s1"}'), "s1", {"id": "s1"}),
+        (b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n" + http("200 OK", b'{"id":"s1"}'), "s1", {"id": "s1"}),
+        (http("200 OK", gzip.compress(b'{"id":"s1"}'), "Content-Encoding: gzip"), "s1", {"id": "s1"}),
+        (http("200 OK", zlib.compress(b'{"id":"s1"}'), "Content-Encoding: deflate"), "s1", {"id": "s1"}),
+        (http("204 No Content", b"", "Content-Encoding: gzip"), None, None),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 11 \t\r\n\r\n{"id":"s1"}', "s1", {"id": "s1"}),
+        (http("200 OK", b'{"id":"s1","responseStatus":{}}'), "s1", {"id": "s1", "responseStatus": {}}),
+        (http("200 OK", b'\xef\xbb\xbf{"id":"s1"}'), "s1", {"id": "s1"}),
     ],
 )
 def test_a_whole_successful_answer_means_placed(answer_to, reply, session_id, response):
@@ -98,6 +112,9 @@ def test_a_whole_successful_answer_means_placed(answer_to, reply, session_id, re
 
 
 # unknown
+
+
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{"id":"s1"}\r\n'
 
 
 def cut(body: bytes) -> bytes:
@@ -130,6 +147,51 @@ def cut(body: bytes) -> bytes:
             "half_answer",
             id="chunks without sizes",
         ),
+        *(
+            pytest.param(answering(CHUNKED + end), "half_answer", id=f"chunks that end with {end!r}")
+            for end in (b"0", b"0\r\n", b"0\r\n\r", b"0\r\nX-Sum: 1\r\n")
+        ),
+        pytest.param(answering(CHUNKED[:-16] + b"0"), "half_answer", id="half of the one empty chunk"),
+        *(
+            pytest.param(
+                answering(http("200 OK", gzip.compress(b'{"id":"s1"}')[:size], "Content-Encoding: gzip")),
+                "half_answer",
+                id=f"{size} bytes of a gzip",
+            )
+            for size in (0, 5, 10, 15, -9, -8, -1)
+        ),
+        pytest.param(
+            answering(http("200 OK", b"\x0b\x02\x80abc", "Content-Encoding: br", kind=None)), "half_answer", id="Brotli"
+        ),
+        pytest.param(
+            answering(http("200 OK", b"no gzip", "Content-Encoding: gzip", kind=None)), "half_answer", id="no gzip"
+        ),
+        pytest.param(answering(http("206 Partial Content", b'{"id":"s1"}')), "half_answer", id="a part"),
+        pytest.param(
+            answering(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"), "half_answer", id="no JSON"
+        ),
+        pytest.param(answering(b"HTTP/1.1 200 OK\r\n\r\n"), "half_answer", id="nothing"),
+        *(
+            pytest.param(answering(http("200 OK", page, kind=kind)), "html_answer", id=f"{page[:9]!r}, type {kind}")
+            for page in (
+                b"\xef\xbb\xbf<!DOCTYPE html><html>",
+                "\ufeff<html>".encode("utf-16-le"),
+                b"<!-- portal --><html>",
+                b"\n<head><title>Login</title></head>",
+                b"<?xml version='1.0'?><!DOCTYPE html><html>",
+            )
+            for kind in (None, "text/plain")
+        ),
+        pytest.param(
+            answering(http("200 OK", status_of("TwilioException", message="Not authorized"))),
+            "error_answer",
+            id="ServiceStack's error",
+        ),
+        pytest.param(
+            answering(http("200 OK", status_of("TwilioException", "ResponseStatus"), kind="text/plain")),
+            "error_answer",
+            id="ServiceStack's error in Pascal case",
+        ),
         pytest.param(answering(http("200 OK", b" " * (5 * 1024 * 1024 + 1))), "half_answer", id="more than 5 MiB"),
         pytest.param(resetting, "connection_lost", id="reset after reading"),
         pytest.param(resetting_unread, "connection_lost", id="reset before reading"),
@@ -139,6 +201,20 @@ def cut(body: bytes) -> bytes:
         pytest.param(answering(b"220 mail.example.com ESMTP\r\n"), "connection_lost", id="not HTTP"),
         pytest.param(answering(b"HTTP/1.1 abc OK\r\n\r\n"), "connection_lost", id="a status that is no number"),
         pytest.param(answering(b"\x00" * 200_000), "connection_lost", id="a line without an end"),
+        pytest.param(answering(b"HTTP/1.1 103 Hints\r\n\r\n"), "connection_lost", id="an interim answer alone"),
+        pytest.param(answering(b"HTTP/1.1 103 Hints\r\nLink: "), "connection_lost", id="half an interim answer"),
+        pytest.param(
+            answering(b"HTTP/1.1 103 Hints\r\n\r\n" * 100 + http("204 No Content")),
+            "connection_lost",
+            id="interim answers without end",
+        ),
+        pytest.param(answering(b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n"), "server_error", id="101"),
+        pytest.param(
+            answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
+            "connection_lost",
+            id="a transfer coding that nobody has asked for",
+        ),
+        pytest.param(answering(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc"), "connection_lost", id="no length"),
     ],
 )
 def test_an_answer_that_cannot_be_believed_means_unknown(answer_to, script, code):
@@ -148,6 +224,26 @@ def test_an_answer_that_cannot_be_believed_means_unknown(answer_to, script, code
     assert answer.error.exit_code == errors.ExitCode.UNKNOWN
     assert server.connections == 1
     assert len(server.posts) == (0 if script is resetting_unread else 1)
+
+
+def test_what_an_error_in_a_success_says_is_passed_on(answer_to):
+    """The service has refused, or failed: which of them, only its words can tell."""
+    body = status_of("TwilioException", message="Account not authorized to call +18145550100")
+    answer, _ = answer_to(answering(http("200 OK", body)))
+    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.error.said == "TwilioException: Account not authorized to call +18145550100"
+    assert answer.response == json.loads(body)
+
+
+def test_an_error_in_a_success_is_no_list_and_no_deed():
+    """Asking gets no empty list, and ending a call has not ended it."""
+    with FaultServer(answering(http("200 OK", status_of("Exception", message="no database")))) as server:
+        service = Service(Profile("test", server.base_url, LOGIN.username), LOGIN)
+        for method in ("GET", "DELETE"):
+            with pytest.raises(errors.Unavailable) as raised:
+                service.read(method, "/sessions/s1")
+            assert raised.value.said == "Exception: no database"
+        service.close()
 
 
 @pytest.mark.parametrize("script", [closing_unread, closing_at_once])
@@ -225,6 +321,123 @@ def test_a_status_that_means_nothing_here_means_unknown(answer_to, status):
     """What cannot be understood is not taken for a refusal."""
     answer, server = answer_to(answering(http(f"{status} Strange")))
     assert (answer.outcome, answer.resend, len(server.posts)) == (Outcome.UNKNOWN, False, 1)
+
+
+# one connection for many calls
+
+
+def kept(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """An answer whose connection stays open."""
+    return http(status, body, *headers).replace(b"Connection: close\r\n", b"")
+
+
+NAMED, REFUSED = kept("200 OK", b'{"id":"s1"}'), kept("400 Bad Request", status_of("Wrong"))
+
+
+def await_delivery(visit: Visit) -> None:
+    """Come back when the other side's system has all that was sent; until then nobody can know of it.
+
+    Raises OSError when the other side has ended the connection.
+    """
+    while any(fcntl.ioctl(visit._sock, termios.TIOCOUTQ, bytes(4))):
+        visit._sock.getpeername()
+        select.select([], [], [], 0.001)
+
+
+@pytest.fixture
+def place_both() -> Iterator[Callable[..., tuple[list[Answer], FaultServer]]]:
+    """Two calls one after the other: the first is answered with these bytes, the second refused where it arrives.
+
+    `late` is sent once the first call has its outcome, before the second one is sent.
+    """
+    with ExitStack() as stack:
+
+        def place(
+            first: bytes, late: bytes = b"", tls: ssl.SSLContext | None = None
+        ) -> tuple[list[Answer], FaultServer]:
+            answered, sent = threading.Event(), threading.Event()
+
+            def begin(visit: Visit) -> None:
+                visit.read()
+                visit.send(first)
+                answered.wait(10)
+                try:
+                    visit.send(late)
+                    await_delivery(visit)
+                finally:  # the client may have closed the connection, which is fine
+                    sent.set()
+                refuse(visit)
+
+            def refuse(visit: Visit) -> None:
+                while True:
+                    visit.read()
+                    visit.send(REFUSED)
+
+            server = stack.enter_context(FaultServer(begin, refuse, tls=tls))
+            service = Service(Profile("test", server.base_url, LOGIN.username, timeout=5.0), LOGIN)
+            stack.callback(service.close)
+            answers = [service.place(REQUEST)]
+            answered.set()
+            assert sent.wait(10)
+            return [*answers, service.place(REQUEST)], server
+
+        yield place
+
+
+def test_a_connection_is_used_again_after_an_answer_that_leaves_no_doubt(place_both):
+    """Otherwise the tests below would say nothing."""
+    answers, server = place_both(NAMED)
+    assert [answer.outcome for answer in answers] == ["placed", "not_placed"]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "late"),
+    [
+        pytest.param(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", NAMED, id="101"),
+        pytest.param(NAMED + NAMED, b"", id="two answers at once"),
+        pytest.param(NAMED + NAMED[:20], NAMED[20:], id="an answer and a half"),
+        pytest.param(NAMED, NAMED, id="one more answer later"),
+        pytest.param(kept("204 No Content") + NAMED, b"", id="an answer after one without a body"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\nContent-Length: 11\r\n\r\n", NAMED[-11:], id="204 with a length"),
+        pytest.param(
+            b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n" + NAMED, id="204 in chunks"
+        ),
+        pytest.param(kept("500 Oops"), NAMED, id="500 after all"),
+        pytest.param(kept("503 Later"), NAMED, id="503 after all"),
+        pytest.param(kept("429 Later"), NAMED, id="429 after all"),
+        pytest.param(REFUSED, NAMED, id="400 after all"),
+        pytest.param(kept("304 Not Modified"), NAMED, id="304"),
+        pytest.param(CHUNKED[:17] + b"Content-Length: 3\r\n" + CHUNKED[17:] + b"0\r\n\r\n", NAMED, id="two lengths"),
+    ],
+)
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_connection_on_which_anything_odd_was_seen_is_not_used_again(place_both, monkeypatch, first, late, secure):
+    """What comes too late would be taken for the answer to the next call: a session for a number that was refused."""
+    authority = trustme.CA()
+    with authority.cert_pem.tempfile() as bundle:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+        answers, server = place_both(first, late, serving(authority) if secure else None)
+    assert (answers[1].outcome, answers[1].status, answers[1].session_id) == ("not_placed", 400, None)
+    assert server.connections == 2
+
+
+def test_a_late_answer_after_an_interim_one_belongs_to_its_own_call():
+    """103 leaves the call open until the final answer comes, on the same connection."""
+
+    def answer_late(visit: Visit) -> None:
+        visit.read()
+        visit.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        visit.trickle(NAMED)
+        visit.read()
+        visit.send(REFUSED)
+
+    with FaultServer(answer_late) as server:
+        service = Service(Profile("test", server.base_url, LOGIN.username, timeout=10.0), LOGIN)
+        answers = [service.place(REQUEST), service.place(REQUEST)]
+        service.close()
+    assert [(answer.outcome, answer.session_id) for answer in answers] == [("placed", "s1"), ("not_placed", None)]
+    assert server.connections == 1
 
 
 # not placed: refused by the service

@@ -7,10 +7,11 @@ import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from urllib.parse import parse_qs
 
 import pytest
 
-from evocall import settling
+from evocall import sessions, settling, watching
 from evocall.journal import Journal
 from evocall.model import Credential, Profile
 from evocall.sandbox import Account, Sandbox
@@ -391,6 +392,59 @@ def test_a_service_that_hangs_does_not_keep_the_dial(dial, served, script, monke
     code, call = dial(LOST)
     assert (code, call["outcome"], call["error"]["code"]) == (9, "unknown", "connection_lost")
     assert (len(server.posts), looks(server)) == (1, 4)
+
+
+def endless(visit):
+    """Lists other sessions, page after page, whatever is asked for, and never says that it was the last."""
+    while True:
+        page = parse_qs(visit.read().head.split(b" ")[1].decode())["page"][0]
+        strangers = [session(id=f"{page}-{n}", toAddress="+12025550100") for n in range(3)]
+        visit.send(http("200 OK", json.dumps({"items": strangers}).encode()).replace(b"Connection: close\r\n", b""))
+
+
+def test_a_service_whose_pages_never_end_does_not_keep_the_dial(dial, served, monkeypatch):
+    """Not every host may heed the number that is asked for; the limit is for all pages together."""
+    monkeypatch.setattr(settling, "HASTY", 0.2)
+    monkeypatch.setattr(sessions, "MOST_PAGES", 10**9)
+    server = served(endless)
+    code, call = dial(LOST)
+    assert (code, call["outcome"], call["error"]["code"]) == (9, "unknown", "connection_lost")
+    assert len(server.posts) == 1
+    assert looks(server) > 4
+
+
+def test_the_asking_after_a_call_has_a_limit_of_its_own(dial, served, monkeypatch):
+    """However many looks were left."""
+    monkeypatch.setattr(settling, "PAUSES", (0.0,) * 10**6)
+    monkeypatch.setattr(settling, "LONGEST_ASKING", 0.5)
+    server = served(sessions_of())
+    assert dial(LOST)[0] == 9
+    assert len(server.posts) == 1
+
+
+@pytest.mark.parametrize("command", [("reconcile",), ("show", "0001"), ("flows",), ("numbers",)])
+def test_pages_that_never_end_are_named_as_the_reason(dial, evocall, served, monkeypatch, command):
+    """Whoever asks later is told what is wrong, and with which service."""
+    monkeypatch.setattr(sessions, "MOST_PAGES", 20)
+    server = served(endless)
+    dial(LOST)
+    before = looks(server)
+    result = evocall(*command)
+    assert result.code != 0
+    assert "more than 20 pages" in result.out + result.err
+    assert looks(server) - before <= 60
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_following_a_call_has_a_limit_for_all_pages_of_a_look(dial, started, monkeypatch, known):
+    """By its session, and by number and time where no session is known."""
+    monkeypatch.setattr(watching, "PATIENCE", 0.3)
+    monkeypatch.setattr(sessions, "MOST_PAGES", 10**9)
+    body = b'{"id":"5e551011"}' if known else b""
+    server = started(FaultServer(answering(http("200 OK", body)), endless))
+    code, call = dial(LOST, "--wait", "--wait-timeout", "0.5")
+    assert (code, call["outcome"], call["error"]["code"]) == (13, "placed", "out_of_sight")
+    assert len(server.posts) == 1
 
 
 def test_a_dial_that_is_interrupted_while_asking_says_what_is_known(started, home, monkeypatch, evocall):

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -209,6 +210,56 @@ def test_a_proxy_that_is_not_there_means_not_placed(evocall, far, monkeypatch):
     result = evocall(*DIAL)
     assert (result.code, far.requests) == (8, [])
     assert "HTTPS_PROXY" in result.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "address", "shown"),
+    [
+        ("HTTPS_PROXY", "http://127.0.0.1:99999", "http://127.0.0.1:99999"),
+        ("HTTPS_PROXY", "http://127.0.0.1:0", "http://127.0.0.1:0"),
+        ("https_proxy", "garbage::://", "garbage::://"),
+        ("HTTPS_PROXY", "ftp://127.0.0.1:3128", "ftp://127.0.0.1:3128"),
+        ("HTTPS_PROXY", "http://:3128", "http://:3128"),
+        ("HTTPS_PROXY", "http://[proxy", "http://[proxy"),
+        ("HTTPS_PROXY", f"http://{'a' * 64}.example:3128", f"{'a' * 64}.example"),
+        ("HTTPS_PROXY", "proxy.example:port", "proxy.example:port"),
+        ("ALL_PROXY", "http://user:open-sesame@127.0.0.1:99999", "http://…@127.0.0.1:99999"),
+        ("all_proxy", "user:open-sesame/@@127.0.0.1:99999", "…@127.0.0.1:99999"),
+    ],
+)
+def test_an_address_that_can_never_be_a_proxy_is_a_configuration_error(
+    evocall, far, monkeypatch, variable, address, shown
+):
+    """A script that tries again on exit 8 would try for ever; doctor says the same."""
+    monkeypatch.setenv(variable, address)
+    result = evocall(*DIAL)
+    assert (result.code, far.requests) == (10, [])
+    assert f"{variable} is " in result.err
+    assert shown in result.err
+    assert "open-sesame" not in result.out + result.err
+    assert "hint: Write it as http://HOST:PORT" in result.err
+    assert evocall("doctor").code == 10
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4"])
+def test_a_socks_proxy_without_its_library_is_a_configuration_error(evocall, far, monkeypatch, scheme):
+    """What is missing is named, and how to get it."""
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:open-sesame@127.0.0.1:1080")
+    result = evocall(*DIAL)
+    assert (result.code, far.requests) == (10, [])
+    assert f"ALL_PROXY is '{scheme}://…@127.0.0.1:1080'" in result.err
+    assert "PySocks" in result.err
+    assert evocall("doctor").code == 10
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_broken_proxy_that_nobody_would_ask_does_not_matter(evocall, far, name, monkeypatch, variable):
+    """Neither for a host that NO_PROXY names nor for this machine."""
+    monkeypatch.setenv(variable, "garbage::://")
+    monkeypatch.setenv("NO_PROXY", name)
+    assert evocall(*DIAL).code == 0
+    assert evocall("dial", "+18145550100", "--flow", FLOW, "--sandbox").code == 0
 
 
 def test_no_proxy_is_honoured(evocall, far, name, monkeypatch):

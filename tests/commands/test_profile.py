@@ -1,6 +1,8 @@
 """`evocall profile`: the file without an editor."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -177,3 +179,15 @@ def test_the_environment_is_laid_over_what_is_shown(evocall, monkeypatch):
         monkeypatch.setenv(f"EVOCALL_{name}", value)
     shown = json.loads(evocall("profile", "show", "--json").out)
     assert (shown["flow"], shown["caller_id"], shown["region"]) == ("alert", "+18145550190", "US")
+
+
+def test_changes_at_once_are_all_kept(evocall, config):
+    """Each command reads the file, changes its key, and writes all of it."""
+    config("[profiles.default]\n")
+    names = [f"c{n}" for n in range(12)]
+    crowd = [
+        subprocess.Popen([sys.executable, "-m", "evocall", "profile", "set", f"contacts.{name}", "+18145550100"])
+        for name in names
+    ]
+    assert [process.wait(60) for process in crowd] == [0] * 12
+    assert sorted(json.loads(evocall("profile", "show", "--json").out)["contacts"]) == sorted(names)
