@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from evocall import __version__, clocks, guard, placing
 from evocall.crew import Crew, Sender
@@ -29,6 +30,7 @@ from evocall.pacing import Pace
 from evocall.reading import UNPLANNED, Reader, identity_of, outside
 
 PATIENCE = 3600.0  # seconds; a campaign slows down for as long as the service asks, within reason
+GLANCE = 60.0  # seconds between two looks at the clock, which may be set, or go on while the machine sleeps
 FATAL = (AuthError, Forbidden, ConfigError)
 WAITING = "hours"
 
@@ -90,7 +92,7 @@ class Run:
         """Dial until all rows are done, or something stops it. Returns what was done."""
         try:
             self._passes()
-        except JournalError as error:
+        except (JournalError, ConfigError) as error:
             self._end(error)
             self._crew.drain()
         finally:
@@ -109,8 +111,13 @@ class Run:
                 return
             else:
                 self._tell(f"{self.tally.waiting} rows wait for their hours, the first until {earliest:%H:%M} UTC.")
-                self._wait((earliest - self._now()).total_seconds())
+                self._wait_until(earliest)
             self._reader.refresh()
+
+    def _wait_until(self, moment: datetime) -> None:
+        """Wait for that moment of the clock, or until the run is stopped."""
+        while not self.stop.is_set() and (left := (moment - self._now()).total_seconds()) > 0:
+            self._wait(min(left, GLANCE))
 
     def _record(self) -> None:
         """Put on disk what is known of the calls so far."""
@@ -182,7 +189,14 @@ class Run:
         return not self.stop.is_set()
 
     def _begin(self, plan: Plan, identity: str) -> None:
-        """Let the worker go, unless another process has begun the row: then another pass sees what became of it."""
+        """Let the worker go, unless another process has begun the row: then another pass sees what became of it.
+
+        A number that has come onto the deny list meanwhile is left out.
+        """
+        try:
+            self._refuse_denied(plan)
+        except Refused:
+            return
         value = digest(identity)
         if self._reader.taken(identity):
             self._elsewhere.add(value)
@@ -195,6 +209,12 @@ class Run:
         with self._lock:
             self._left -= 1
         self._crew.hand((plan, identity))
+
+    def _refuse_denied(self, plan: Plan) -> None:
+        """Raise Refused for a number that is on the deny list as it is now, ConfigError when nobody can read it."""
+        if self._reader.planner.refresh():
+            self._tell("the deny list has changed and was read again.")
+        self._reader.planner.refuse(plan.number)
 
     def _wait_for_slot(self) -> None:
         """Come back at the next slot of the pace, or when the run is stopped."""
@@ -210,10 +230,17 @@ class Run:
         if self.stop.wait(seconds):
             raise _LeftToOthers("stopped while another process was placing the call.")
 
-    def _pause(self, seconds: float) -> None:
-        """Slow everybody down for as long as the service asks, and come back at a slot of the pace."""
+    def _pause(self, plan: Plan, seconds: float) -> None:
+        """Slow everybody down for as long as the service asks, and come back at a slot of the pace.
+
+        Raises Refused for a number that has come onto the deny list meanwhile.
+        """
         self._pace.hold(seconds)
         self._wait_for_slot()
+        try:
+            self._refuse_denied(plan)
+        except ConfigError as error:
+            self._end(error)
         if self.stop.is_set():
             raise KeyboardInterrupt
 
@@ -222,13 +249,13 @@ class Run:
         plan, identity = item
         terms = placing.Terms(
             identity,
-            again=identity in self._reader.again,
+            again_after=self._reader.again.get(identity),
             username=self._username,
             campaign=self._order.campaign.name,
             patience=PATIENCE,
             hurry=True,
         )
-        clock = placing.Clock(now=self._now, pause=self._pause, sleep=self._wait_for_others)
+        clock = placing.Clock(now=self._now, pause=partial(self._pause, plan), sleep=self._wait_for_others)
         try:
             call = placing.place(plan, service, self._journal, terms, tell=lambda _: None, clock=clock)
         except _LeftToOthers:

@@ -32,7 +32,7 @@ def earlier_calls(cursor: Cursor, plan: Plan, key: Key, now: datetime, hold_back
     else:
         cursor.execute(
             f"SELECT {COLUMNS} FROM calls WHERE number = ? AND requested_at > ? AND profile = ? AND host = ? "  # noqa: S608
-            "AND (flow = ? OR ?) AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
+            "AND (LOWER(flow) = LOWER(?) OR ?) AND state IN (?, ?) ORDER BY id DESC LIMIT 1",
             (
                 plan.number.e164,
                 milliseconds(now - hold_back),

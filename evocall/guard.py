@@ -128,27 +128,27 @@ def _first_moment(zones: "Sequence[ZoneInfo]", hours: Hours, now: datetime) -> s
 
 
 def may_dial(
-    number: Number, guard: Guard, earlier: Earlier, *, once: str | None, again: bool, over_caps: bool = False
+    number: Number, guard: Guard, earlier: Earlier, *, once: str | None, again: bool, caps_too: bool = False
 ) -> Call | None:
     """None when the call may be placed; the earlier call when its once-key has been used up.
 
     Raises OutcomeUnknown when an earlier call may have rung, unless `again`, and Refused when a cap is reached, unless
-    `over_caps`.
+    `again` is said of `caps_too`.
     """
     if once is not None and earlier.placed is not None:
         return earlier.placed
     if earlier.unknown is not None and not again:
         raise _held_back(earlier.unknown, once)
-    if not over_caps:
-        _refuse_cap("max_per_day", guard.max_per_day, earlier.today, "This profile")
+    if not (again and caps_too):
+        way_out = ", or now with --again" if caps_too else ""
+        _refuse_cap("max_per_day", guard.max_per_day, earlier.today, "This profile", way_out)
         if guard.max_per_number_per_day is not None:  # a number's form for people takes longer than all of this
-            _refuse_cap(
-                "max_per_number_per_day", guard.max_per_number_per_day, earlier.today_to_number, number.international
-            )
+            cap, calls = guard.max_per_number_per_day, earlier.today_to_number
+            _refuse_cap("max_per_number_per_day", cap, calls, number.international, way_out)
     return None
 
 
-def _refuse_cap(rule: str, cap: int | None, calls: Sequence[datetime], whose: str) -> None:
+def _refuse_cap(rule: str, cap: int | None, calls: Sequence[datetime], whose: str, way_out: str) -> None:
     """Refuse when as many calls as the cap allows were placed, or may have been, within the last 24 hours."""
     if cap is None or len(calls) < cap:
         return
@@ -156,7 +156,7 @@ def _refuse_cap(rule: str, cap: int | None, calls: Sequence[datetime], whose: st
     when = f"from {calls[-cap] + DAY + MINUTE - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC on" if cap else "never"
     raise Refused(
         f"{whose} has had {len(calls)} calls within 24 hours, and {rule} is {cap}.",
-        hint=f"Allowed again {when}, or now with --again.",
+        hint=f"Allowed again {when}{way_out}.",
         code=rule,
     )
 

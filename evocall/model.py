@@ -1,5 +1,6 @@
 """The words that the rest of the package shares: frozen values, which at most say the same in another form."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
@@ -13,6 +14,7 @@ from evocall.errors import EvocallError
 
 PRODUCTION = "https://evovoice.io"
 SANDBOX = "sandbox"
+FLOW_ID = re.compile(r"[0-9a-fA-F]{24}")  # as MongoDB makes them
 PORTS = {"http": 80, "https": 443}
 BASIC, COOKIES = "basic", "cookies"  # the two ways of signing in
 
@@ -154,6 +156,11 @@ class Flow(NamedTuple):
     id: str
     alias: str | None = None
     pending: bool = False
+
+    @property
+    def same(self) -> str:
+        """What two flows that are the same one have in common: MongoDB's IDs may be written in capitals."""
+        return self.id.lower() if FLOW_ID.fullmatch(self.id) else self.id
 
     @property
     def written(self) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from evocall import guard, places
 from evocall.earlier import Key
-from evocall.errors import EvocallError, Interrupted, JournalError, Refused
+from evocall.errors import EvocallError, Interrupted, JournalError, Refused, UsageError
 from evocall.journal import Journal, Reserved
 from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
 from evocall.records import call_id
@@ -51,12 +51,14 @@ CLOCK = Clock()
 class Terms:
     """How a call may be placed: once for a key, again in spite of an unknown one or a cap, by which login.
 
-    `patience` is the longest wait, in seconds, that the service may ask for. In a `hurry` the outcome is not waited for
+    `again_after` is the one unknown call, by its name, after which it may be placed again. `patience` is the longest
+    wait, in seconds, that the service may ask for. In a `hurry` the outcome is not waited for
     to be on disk: a power cut may then turn the last few placed calls into unknown ones, but nothing else.
     """
 
     once: str | None = None
     again: bool = False
+    again_after: str | None = None
     username: str | None = None
     campaign: str | None = None
     patience: float = PATIENCE
@@ -86,6 +88,12 @@ class Witness:
         error = Interrupted(f"interrupted {what}.", hint=f"{look} tells what is known of it.")
         error.call = self.call
         return error
+
+
+def refuse_empty_key(once: str | None, option: str) -> None:
+    """Raise UsageError for a once-key of nothing but blanks, which would stand for any call; `option` is its name."""
+    if once is not None and not once.strip():
+        raise UsageError(f"{option} was given an empty key.", hint="A variable in it may not be set.", code="empty_key")
 
 
 def place(
@@ -241,8 +249,8 @@ def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call |
             plan.profile.guard,
             earlier,
             once=terms.once,
-            again=terms.again,
-            over_caps=terms.again and terms.campaign is None,
+            again=terms.again or (earlier.unknown is not None and earlier.unknown.id == terms.again_after),
+            caps_too=terms.campaign is None,
         )
 
     return decide

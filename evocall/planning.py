@@ -1,15 +1,12 @@
 """What the user typed -> a call that has passed every local check. Only `look_up`, if given, asks the service."""
 
-import re
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from evocall import denylist, guard, phone
 from evocall.address import refuse_plain_http
 from evocall.errors import EvocallError, Refused, UsageError
-from evocall.model import GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
-
-FLOW_ID = re.compile(r"[0-9a-fA-F]{24}")  # as MongoDB makes them, for which capitals make no difference
+from evocall.model import FLOW_ID, GUARDED, Call, Flow, Hours, Number, Outcome, Plan, Profile
 
 
 class Planner:
@@ -63,9 +60,30 @@ class Planner:
 
     def callee(self, number: str) -> Number:
         """The number to ring, asked of every guard that needs neither clock nor journal."""
-        callee = phone.read(number, region=self.region, contacts=self.profile.contacts)
-        guard.refuse(callee, self.profile.guard, denied=self._denied, allow=self._allow)
+        callee = self.read(number)
+        self.refuse(callee)
         return callee
+
+    def read(self, number: str) -> Number:
+        """The number as it was typed, or that of a contact, whether or not it may be called."""
+        return phone.read(number, region=self.region, contacts=self.profile.contacts)
+
+    def refuse(self, callee: Number) -> None:
+        """Raise Refused for a number that a guard forbids at any time."""
+        guard.refuse(callee, self.profile.guard, denied=self._denied, allow=self._allow)
+
+    def refresh(self) -> bool:
+        """Read the deny list again if it has changed, and say so; what was on it stays denied as long as we live.
+
+        Raises ConfigError for a list that cannot be read any more.
+        """
+        earlier = self._denied
+        if not earlier.changed():
+            return False
+        denied = denylist.load(self.profile)
+        denied.keep(earlier)
+        self._denied = denied
+        return True
 
     @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
     def flow(self, flow: str | None) -> Flow:
@@ -80,9 +98,7 @@ class Planner:
         alias = wanted if wanted in self.profile.flows else None
         meant = self.profile.flows.get(wanted, wanted)
         is_id = meant.startswith("id:") or FLOW_ID.fullmatch(meant)
-        name = meant.removeprefix("id:")
-        flow_id = name.lower() if FLOW_ID.fullmatch(name) else name
-        return self.look_up(Flow(flow_id, alias, pending=not is_id))
+        return self.look_up(Flow(meant.removeprefix("id:"), alias, pending=not is_id))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a planner lives as long as its command
     def caller(self, caller_id: str | None) -> Number | None:

@@ -4,12 +4,13 @@ Rows are read again for each pass, and never held: a million of them take the me
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from evocall import guard, rows
+from evocall.earlier import refuse_long
 from evocall.errors import EvocallError, NotFound, Refused, UsageError
 from evocall.identities import Identities, digest
 from evocall.journal import Journal
@@ -58,12 +59,13 @@ class Checked:
 class Reader:
     """Rows with their plans, in the order of the table, skipping what need not be read.
 
-    `again` are the rows that may be dialled again although their outcome is unknown: the service was asked about them.
+    `again` are the rows that may be dialled again although their outcome is unknown, each with the name of the call
+    that the service was asked about.
     """
 
     def __init__(self, table: Table, planner: Planner, order: Order, journal: Journal | None) -> None:
         self.table, self.planner, self.order = table, planner, order
-        self.again: frozenset[str] = frozenset()
+        self.again: Mapping[str, str | None] = {}
         self._journal = journal
         self._newest: int | None = None
         self._elsewhere: dict[int, Outcome | None] = {}
@@ -125,7 +127,9 @@ class Reader:
         try:
             if harm is None:
                 flow, caller_id = row.flow.strip() or self.order.campaign.flow, row.caller_id.strip()
-                return self.planner.plan(text, flow=flow, caller_id=caller_id or self.order.campaign.caller_id)
+                plan = self.planner.plan(text, flow=flow, caller_id=caller_id or self.order.campaign.caller_id)
+                refuse_long(identity_of(row, plan))
+                return plan
         except UsageError as error:
             harm = rows.damage(text, self.planner.region)
             if harm is None:
@@ -133,16 +137,23 @@ class Reader:
             raise UsageError(f"{error} Perhaps {harm}.", hint=error.hint, code="spreadsheet") from None
         raise UsageError(f"{text!r} is not a phone number: {harm}.", code="spreadsheet")
 
+    def identity_of_refused(self, row: Row) -> str:
+        """The row's identity although its number must not be called; that of no row for one that nobody can read."""
+        number = row.number.strip()
+        with suppress(*UNPLANNED):
+            number = self.planner.read(number).e164
+        return self.guess(row._replace(number=number))
+
     def _flow_id(self, flow: str) -> str:
         if flow not in self._flows:
             with suppress(UsageError, NotFound):
-                self._flows[flow] = self.planner.flow(flow.strip() or self.order.campaign.flow).id
+                self._flows[flow] = self.planner.flow(flow.strip() or self.order.campaign.flow).same
         return self._flows.get(flow, "")
 
 
 def identity_of(row: Row, plan: Plan) -> str:
     """What makes a row the same row: its key, or else its number and flow."""
-    return row.key.strip() or f"{plan.number.e164} {plan.flow.id}"
+    return row.key.strip() or f"{plan.number.e164} {plan.flow.same}"
 
 
 def check(reader: Reader, complain: Callable[[Row, EvocallError], None], now: datetime) -> Checked:
@@ -195,8 +206,11 @@ def outcome_of(reader: Reader, journal: Journal, row: Row) -> tuple[str, Call | 
     try:
         plan = reader.plan(row)
     except Refused as error:
-        return "refused", None, error
+        identity = reader.identity_of_refused(row)  # it may have been placed before its number was denied
+        otherwise: tuple[str, Call | None, EvocallError | None] = ("refused", None, error)
     except UNPLANNED as error:
         return "invalid", None, error
-    record = journal.campaigns.call(reader.order.campaign, identity_of(row, plan))
-    return (record.call.outcome.value, record.call, None) if record else ("not_dialled", None, None)
+    else:
+        identity, otherwise = identity_of(row, plan), ("not_dialled", None, None)
+    record = journal.campaigns.call(reader.order.campaign, identity)
+    return (record.call.outcome.value, record.call, None) if record else otherwise

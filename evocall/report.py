@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from evocall.campaign import Tally
-from evocall.errors import EvocallError, Incomplete, Interrupted
+from evocall.errors import EvocallError, Incomplete, Interrupted, JournalError
 from evocall.model import Profile
 from evocall.reading import Checked, Reader
 from evocall.wording import SCHEMA, account, flow_text, utc
@@ -49,7 +49,12 @@ def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool)
     """How the run ended, as an error; None when every row of the file has been placed."""
     again = _again(reader)
     if interrupted:
-        return Interrupted("interrupted; the calls in flight were finished and recorded.", hint=again)
+        if isinstance(tally.stopped, JournalError):
+            lost = "what the last calls came to could not be recorded, so they count as unknown."
+            what = f"{lost} {tally.stopped.message}"
+        else:
+            what = "the calls in flight were finished and recorded."
+        return Interrupted(f"interrupted; {what}", hint=again)
     if tally.stopped is not None:
         error = tally.stopped
         error.message = f"The campaign was stopped: {error.message}"

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,6 +22,8 @@ JSON_ENDINGS = {".jsonl", ".ndjson", ".json"}
 SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
 DECIMALS = re.compile(r"\+?\d+([.,]0+)")
 LONG_WITHOUT_PLUS = re.compile(r"[1-9]\d{7,14}")
+LOOKS_LIKE_A_NUMBER = re.compile(r"(tel:)?(\+\d[\d ().-]{6,}|\(?\d[\d ()]{6,}|\(?\d[\d ()./-]{10,})")  # and no date
+QUOTES = 'a cell that begins with a quote ends with one, and a quote within it is written twice ("")'
 
 
 class Row(NamedTuple):
@@ -37,6 +40,10 @@ class Row(NamedTuple):
     cells: Sequence[str]
     flaw: str | None = None
     origin: dict[str, Any] | None = None
+
+
+class _RepeatedError(Exception):
+    """A name that stands twice in a JSON object."""
 
 
 class Table:
@@ -67,8 +74,6 @@ class Table:
                 hint="Save it as UTF-8, or say --encoding windows-1252 if it comes from an older spreadsheet.",
                 code="encoding",
             ) from None
-        except csv.Error as error:
-            raise UsageError(f"{self.name} cannot be read as CSV: {error}.", code="file") from None
         finally:
             text.detach()
 
@@ -79,23 +84,60 @@ class Table:
     def _csv_rows(self, text: IO[str]) -> Iterator[Row]:
         first = text.readline()
         text.seek(0)
-        reader = csv.reader(text, delimiter=max(DELIMITERS, key=first.count))
-        headings = [heading.strip() for heading in next(reader, [])]
-        self.columns = tuple(headings)
+        delimiter = max(DELIMITERS, key=first.count)
+        records = self._records(text, delimiter)
+        _, last, headings, flaw = next(records, (1, 1, [], None))
+        if flaw:
+            raise UsageError(f"{self.name} cannot be read as CSV: in its first line {flaw}.", code="file")
+        headings = [heading.strip() for heading in headings]
         at = self._places(headings)
+        if last > 1 and _hides_rows(headings, at[0], delimiter):
+            raise self._unclosed(1)
+        self.columns = tuple(headings)
         width = len(headings)
-        begins = reader.line_num + 1
-        for cells in reader:
-            line, begins = begins, reader.line_num + 1
+        for line, last, cells, flaw in records:
+            if last > line and _hides_rows(cells, at[0], delimiter):
+                raise self._unclosed(line)
             if not any(map(str.strip, cells)):
                 continue
-            if len(cells) > width:
-                flaw = f"it has {len(cells)} cells, and the first line only {width}"
-                yield Row(line, ", ".join(cells)[:60], "", "", "", cells[:width], flaw)
+            reason = flaw if len(cells) <= width else f"it has {len(cells)} cells, and the first line only {width}"
+            if reason:
+                yield Row(line, ", ".join(cells)[:60], "", "", "", cells[:width], reason)
                 continue
             # One cell more, always empty, stands for each column that the file does not have.
             cells.extend([""] * (width + 1 - len(cells)))
             yield Row(line, cells[at[0]], cells[at[1]], cells[at[2]], cells[at[3]], cells)
+
+    def _records(self, text: IO[str], delimiter: str) -> Iterator[tuple[int, int, list[str], str | None]]:
+        """First line, last line, cells and flaw of each record; a line that is not CSV is the one cell of its own."""
+        read = ""
+
+        def remember(line: str) -> str:
+            nonlocal read
+            read = line
+            return line
+
+        reader = csv.reader(map(remember, text), delimiter=delimiter, strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                if reader.line_num > line:
+                    raise self._unclosed(line) from None
+                yield line, line, [read.strip()], f"{error}; {QUOTES}"
+                continue
+            if cells is None:
+                return
+            yield line, reader.line_num, cells, None
+
+    def _unclosed(self, line: int) -> UsageError:
+        """The error for a quote that has swallowed other rows: nobody can know which, so none may be left out."""
+        return UsageError(
+            f"{self.name} cannot be read: a quote in row {line} is not closed.",
+            hint=f"{QUOTES[0].upper()}{QUOTES[1:]}.",
+            code="quotes",
+        )
 
     def _places(self, headings: list[str]) -> list[int]:
         """Where number, flow, caller ID and key stand in a row; one past the end for a column that is not there."""
@@ -116,12 +158,14 @@ class Table:
             if not content.strip():
                 continue
             try:
-                fields = json.loads(content)
+                fields = json.loads(content, object_pairs_hook=_fields)
                 flaw = None if isinstance(fields, dict) else "it is not a JSON object"
                 if "\\u" in content:
                     json.dumps(fields, ensure_ascii=False).encode()  # half a surrogate pair is no text
             except (ValueError, RecursionError):
                 fields, flaw = {}, "it is not JSON"
+            except _RepeatedError as repeated:
+                fields, flaw = {}, f"it has more than one {str(repeated)!r}"
             lowered = [name.lower() for name in fields] if flaw is None else []
             if twice := next((name for name in self._names if lowered.count(name) > 1), None):
                 flaw = f"it has more than one {twice!r}"
@@ -136,16 +180,15 @@ class Table:
 
 
 def opened(path: str, *, encoding: str | None, number_column: str) -> Table:
-    """The table in a file, or on standard input for `-`. Raises UsageError when there is none to read."""
+    """The table in a file, or on standard input for `-`. Raises UsageError when there is none to read.
+
+    A file that grows or changes from now on is read as it is now.
+    """
+    if path == "-" and sys.stdin is None:
+        raise UsageError("Standard input is closed, so there are no rows.", code="file")
     try:
-        if path == "-" and sys.stdin is None:
-            raise UsageError("Standard input is closed, so there are no rows.", code="file")
-        source: IO[bytes] = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - the table closes it
-        if path == "-":
-            source = _spooled(source)
-        elif not source.seekable():
-            with source as pipe:
-                source = _spooled(pipe)
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            source = _copied(file, path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.", code="file") from None
     start = source.read(4096).lstrip(b"\xef\xbb\xbf").lstrip()
@@ -182,12 +225,38 @@ def damage(text: str, region: str | None) -> str | None:
     return None
 
 
-def _spooled(pipe: IO[bytes]) -> IO[bytes]:
-    """What comes through a pipe in a temporary file, since it is read more than once."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the table closes it
-    shutil.copyfileobj(pipe, file)
-    file.seek(0)
-    return file
+def _hides_rows(cells: list[str], number: int, delimiter: str) -> bool:
+    """Whether lines within the cells have a phone number in the column of numbers, besides that of the row itself."""
+    lines = [line.split(delimiter) for line in delimiter.join(cells).splitlines()]
+    numbers = [parts[number].strip() for parts in lines if number < len(parts)]
+    found = [text for text in numbers if LOOKS_LIKE_A_NUMBER.fullmatch(text)]
+    return bool(found) and found != [text.strip() for text in cells[number : number + 1]]
+
+
+def _copied(file: IO[bytes], path: str) -> IO[bytes]:
+    """A copy of the file in a temporary one: it is read more than once, and only what was checked may be dialled."""
+    try:
+        with ExitStack() as stack:
+            copy = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            stack.pop_all()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be copied: {error.strerror}.",
+            hint="A batch keeps a copy of its rows in the directory for temporary files; TMPDIR names another.",
+            code="file",
+        ) from None
+    return copy
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises _RepeatedError for a name that stands in it twice: nobody knows which value is meant."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedError(next(name for name in names if names.count(name) > 1))
+    return fields
 
 
 def _as_cell(value: Any) -> str:

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evocall import report, rows
-from evocall.campaign import Run
+from evocall.campaign import Run, Tally
 from evocall.crew import Crew
 from evocall.earlier import Key
-from evocall.errors import ExitCode, OutcomeUnknown, RateLimited, Refused, UsageError
+from evocall.errors import ExitCode, JournalError, OutcomeUnknown, RateLimited, Refused, UsageError
 from evocall.identities import HASH_BITS, Identities, digest
 from evocall.journal import Filter, Journal
 from evocall.model import Answer, Campaign, Guard, Outcome, Profile
 from evocall.pacing import FilePace
 from evocall.planning import Planner
-from evocall.reading import Order, Reader, check, identity_of
+from evocall.reading import Order, Reader, check, identity_of, outcome_of
 
 A, B, C = "+18145550100", "+18145550101", "+18145550102"
 ANYWHERE = Guard()
@@ -54,7 +54,8 @@ def reader(tmp_path, journal):
 
 def unknown(journal):
     """The rows of the campaign of which nobody knows whether they rang; in a batch the service was asked about them."""
-    return frozenset(key for key, outcome in journal.campaigns.keys(SPRING) if outcome is Outcome.UNKNOWN)
+    records = journal.calls(Filter(campaign="spring", outcome=Outcome.UNKNOWN))
+    return {record.once_key: record.call.id for record in reversed(list(records)) if not record.in_flight}
 
 
 def reserve_elsewhere(journal, number):
@@ -224,7 +225,7 @@ def test_a_later_pass_of_a_run_leaves_alone_what_the_run_has_dialled(reader, jou
             pass
 
     read, pace = reader(A, retry_unknown=True), FilePace(tmp_path / "pace" / "default", 1000)
-    read.again = frozenset({f"{A} welcome"})
+    read.again = {f"{A} welcome": "0001"}
     one = Run(read, journal, pace, Service)
     for _ in range(2):
         one._pass()
@@ -341,7 +342,7 @@ MORNING = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)  # 08:00 there
 
 def test_hours_that_end_while_a_campaign_runs_are_waited_for(through_the_hours):
     """The rest is rung from the first allowed moment on, each number once, and it is said until when it waits."""
-    tally, rung, waits, said = through_the_hours(A, B, C, begin=EVENING, step=timedelta(minutes=2))
+    tally, rung, _, said = through_the_hours(A, B, C, begin=EVENING, step=timedelta(minutes=2))
     assert [number for number, _ in rung] == [A, B, C]
     assert rung[0][1] == EVENING
     assert rung[1][1] == MORNING
@@ -368,6 +369,19 @@ def test_a_call_that_another_process_loses_meanwhile_is_not_dialled_again(reader
         read = reader(A, retry_unknown=True)
         read.again = unknown(journal)
         other.resolve(reserved, Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer")), timedelta())
+        tally, rung = dialled_by(read, journal, tmp_path)
+    assert ([], {"unknown": 1}) == (rung, dict(tally.outcomes))
+
+
+def test_a_call_that_another_process_lost_after_the_service_was_asked_is_not_dialled_again(reader, journal, tmp_path):
+    """It was asked about the call before that one, and in whichever moment it happened, this one may have rung."""
+    lost = Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer"))
+    journal.resolve(reserve_elsewhere(journal, A), lost, timedelta())
+    asked_about = unknown(journal)
+    with Journal(tmp_path / "journal.db") as other:
+        other.resolve(reserve_elsewhere(other, A), lost, timedelta())
+        read = reader(A, retry_unknown=True)
+        read.again = asked_about
         tally, rung = dialled_by(read, journal, tmp_path)
     assert ([], {"unknown": 1}) == (rung, dict(tally.outcomes))
 
@@ -469,6 +483,18 @@ def test_a_service_is_the_same_however_its_address_is_written(address, host):
     assert Profile("p", address).host == host
 
 
+def test_rows_that_come_while_a_campaign_runs_are_left_to_the_next_one(reader, journal, tmp_path):
+    """Nobody has checked them, or been asked about them."""
+    path = tmp_path / "calls.csv"
+
+    def then():
+        with path.open("a") as file:
+            file.write(f"{C}\nx\n")
+
+    tally, rung = dialled_by(reader(A, B), journal, tmp_path, then=then)
+    assert ([A, B], {"placed": 2}) == (rung, dict(tally.outcomes))
+
+
 DENYING = Guard(deny="no.txt")
 
 
@@ -485,9 +511,7 @@ def one_by_one(make, *lines, **terms):
     return make(*lines, guard=DENYING, concurrency=1, **terms)
 
 
-def test_a_number_that_comes_onto_the_deny_list_while_a_campaign_runs_is_left_out(
-    reader, journal, tmp_path, deny_list
-):
+def test_a_number_that_comes_onto_the_deny_list_while_a_campaign_runs_is_left_out(reader, journal, tmp_path, deny_list):
     """The others are dialled; and the campaign does not end as if all had been."""
     read, said = one_by_one(reader, A, B, C), []
     found = check(read, lambda *_: None, NOON)
@@ -495,6 +519,15 @@ def test_a_number_that_comes_onto_the_deny_list_while_a_campaign_runs_is_left_ou
     assert ([A, C], {"placed": 2}, None) == (rung, dict(tally.outcomes), tally.stopped)
     assert ExitCode.INCOMPLETE == report.ending(read, found, tally, interrupted=False).exit_code
     assert ["the deny list has changed and was read again."] == said[:1]
+
+
+def test_a_row_that_was_placed_is_so_in_the_results_although_its_number_is_denied_since(
+    reader, journal, tmp_path, deny_list
+):
+    """However the number is written."""
+    read = one_by_one(reader, "+1 814-555-0100", B, C, "911")
+    dialled_by(read, journal, tmp_path, then=lambda: deny_list.write_text(f"{A}\n{B}\n"))
+    assert ["placed", "refused", "placed", "refused"] == [outcome_of(read, journal, row)[0] for row in read.table]
 
 
 def test_a_number_that_comes_onto_the_deny_list_while_all_wait_for_their_hours_is_left_out(
@@ -515,9 +548,8 @@ def test_a_number_that_comes_onto_the_deny_list_while_all_wait_for_their_hours_i
 def test_a_number_that_comes_off_the_deny_list_stays_denied_until_the_next_run(reader, journal, tmp_path, deny_list):
     """The list may just be being written anew, and be empty for a moment."""
     deny_list.write_text(f"{B}\n")
-    assert [A, C] == dialled_by(
-        one_by_one(reader, A, B, C), journal, tmp_path, then=lambda: deny_list.write_text("")
-    )[1]
+    read = one_by_one(reader, A, B, C)
+    assert [A, C] == dialled_by(read, journal, tmp_path, then=lambda: deny_list.write_text(""))[1]
     assert [B] == dialled_by(one_by_one(reader, A, B, C), journal, tmp_path)[1]
 
 
@@ -564,3 +596,15 @@ def test_a_row_whose_identity_is_too_long_for_the_journal_is_bad(found, heading,
     """Before the first call, and not when its turn comes."""
     result, complaints = found(f"{A},", line, heading=heading)
     assert ([(3, "long_key")], 1) == (complaints, result.to_dial)
+
+
+def test_an_interrupted_run_whose_journal_is_gone_does_not_say_that_all_is_recorded(reader):
+    read = reader(A)
+    said = [
+        report.ending(read, check(read, lambda *_: None, NOON), Tally(stopped=stopped), interrupted=True).message
+        for stopped in (None, JournalError("The disk is full."))
+    ]
+    assert said == [
+        "interrupted; the calls in flight were finished and recorded.",
+        "interrupted; what the last calls came to could not be recorded, so they count as unknown. The disk is full.",
+    ]

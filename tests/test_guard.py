@@ -374,7 +374,7 @@ def test_a_cap_is_reached_with_its_last_call(rule, calls, cap, count, passes):
     error = refused(guard.may_dial, number(), limits, earlier, once=None, again=False)
     assert passes == (error is None)
     assert error is None or (error.exit_code, error.code) == (3, rule)
-    assert refused(guard.may_dial, number(), limits, earlier, once=None, again=True, over_caps=True) is None
+    assert refused(guard.may_dial, number(), limits, earlier, once=None, again=True, caps_too=True) is None
 
 
 def test_a_cap_of_nothing_never_passes():

@@ -169,7 +169,7 @@ def test_a_file_that_grows_is_read_as_it_was_when_it_was_opened(table, tmp_path)
 
 def test_without_room_for_a_copy_there_is_no_table(table, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(UsageError, match="calls.csv cannot be copied") as refused:
+    with pytest.raises(UsageError, match="cannot be copied") as refused:
         table(f"number\n{NUMBER}\n")
     assert "TMPDIR" in refused.value.hint
 

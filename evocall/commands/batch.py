@@ -180,27 +180,27 @@ def _allow_again(reader: "Reader", journal: "Journal", service: "Service | None"
     if service is not None:
         unknown = _not_found(unknown, journal, service, screen)
         reader.refresh()
-    reader.again = frozenset(record.once_key or "" for record in unknown)
+    reader.again = {record.once_key or "": record.call.id for record in reversed(unknown)}  # the newest of a row
 
 
 def _not_found(records: "list[Record]", journal: "Journal", service: "Service", screen: "Screen") -> "list[Record]":
-    """Settle what can be settled of these unknown calls; those that were not found."""
+    """Settle what can be settled of these unknown calls; those of rows of which no call was found."""
     from evocall import settling
 
-    not_found = []
-    settled = ambiguous = 0
+    not_found, ambiguous = [], set()
+    settled = 0
     for record in records:
         finding = settling.look(record, service, journal)
         if finding.verdict is settling.Verdict.PLACED:
             settling.settle(record, finding, journal)
             settled += 1
         elif finding.verdict is settling.Verdict.AMBIGUOUS:
-            ambiguous += 1
+            ambiguous.add(record.once_key)
         else:
             not_found.append(record)
     if settled or ambiguous:
-        screen.note(f"of the unknown calls {settled} had been placed, and {ambiguous} may have been.")
-    return not_found
+        screen.note(f"of the unknown calls {settled} had been placed, and {len(ambiguous)} may have been.")
+    return [record for record in not_found if record.once_key not in ambiguous]
 
 
 def _as_begun(journal: "Journal", order: "Order", screen: "Screen") -> "Order":

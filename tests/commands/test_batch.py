@@ -157,6 +157,26 @@ def test_a_bad_row_stops_the_batch_before_the_first_call(batch, signed_in, cell,
     assert [] == signed_in.dials()
 
 
+@pytest.mark.parametrize("options", [(), ("--skip-invalid",)])
+@pytest.mark.parametrize("text", [f'number,name\n{A},"Ann\n{B},Bob\n', f'number,city\n{A},"\n{B},"\n{C},Erie\n'])
+def test_a_quote_that_swallows_rows_stops_the_batch_before_the_first_call(batch, signed_in, text, options):
+    """Also when bad rows are to be left out, since those that it hides may be good."""
+    result = batch(*options, text=text)
+    assert (2, "", []) == (result.code, result.out, signed_in.dials())
+    assert "a quote in row 2 is not closed" in result.err
+    assert "hint: A cell that begins with a quote" in result.err
+
+
+def test_a_row_with_a_wrong_quote_may_be_left_out(summary, signed_in, tmp_path):
+    """The results name it as it is written."""
+    text = f'number,name\n{A},Ann\n{B},"Bob" by\n{C},Cid\n'
+    code, document = summary(text=text)
+    assert (2, 1, []) == (code, document["bad"], signed_in.dials())
+    code, document = summary("--skip-invalid", "--results", str(tmp_path / "called.csv"))
+    assert (14, 1, 2) == (code, document["bad"], document["outcomes"]["placed"])
+    assert f'"{B},""Bob"" by",,invalid' in (tmp_path / "called.csv").read_text()
+
+
 def test_every_bad_row_is_reported(batch, signed_in):
     result = batch(rows=["x1", A, "x2", B, "x3"])
     assert ["row 2", "row 4", "row 6"] == [line[9:14] for line in result.err.splitlines()[:3]]
@@ -174,6 +194,15 @@ def test_a_campaign_of_which_nothing_was_dialled_may_be_begun_differently(batch,
     assert 5 == batch("--flow", "mistaken", rows=[A]).code
     assert 0 == batch("--flow", "alert", rows=[A]).code
     assert {A: 1} == rung()
+
+
+def test_rows_whose_flows_differ_in_capitals_are_one_row(summary, rung):
+    flow = "665f1c0000000000000000aa"
+    text = f"number,flow\n{A},{flow}\n{A},{flow.upper()}\n{A},id:{flow.upper()}\n"
+    code, document = summary(text=text)
+    assert (0, 3, 2, {A: 1}) == (code, document["rows"], document["duplicates"], rung())
+    code, document = summary(text=text.upper().replace("NUMBER,FLOW", "number,flow").replace("ID:", "id:"))
+    assert (0, 3, {A: 1}) == (code, document["placed_before"], rung())
 
 
 def test_a_row_that_stands_twice_is_dialled_once(summary, rung):
@@ -378,6 +407,7 @@ def test_the_cap_of_the_profile_stops_the_campaign(summary, config, rung):
     config("[profiles.a.guard]\nmax_per_day = 2\n")
     code, document = summary("--concurrency", "1", rows=[A, B, C])
     assert (3, "max_per_day", 2) == (code, document["error"]["code"], document["outcomes"]["placed"])
+    assert "--again" not in document["error"]["hint"]  # which batch does not have
     assert {A: 1, B: 1} == rung()
 
 
