@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         UsageError,
     )
     from evocall.model import Call, Ending, Number, Outcome, Phase
+    from evocall.watching import EndedCall
 
 __version__ = "0.1.0"
 __all__ = [
     "AuthError",
     "Call",
     "ConfigError",
+    "EndedCall",
     "Ending",
     "EvoVoice",
     "EvocallError",
@@ -51,7 +53,11 @@ __all__ = [
     "Unavailable",
     "UsageError",
 ]
-_VALUES = {"Call", "Ending", "Number", "Outcome", "Phase"}
+_HOMES = {
+    "EvoVoice": "api",
+    "EndedCall": "watching",
+    **dict.fromkeys(("Call", "Ending", "Number", "Outcome", "Phase"), "model"),
+}  # of all others it is `errors`
 
 
 def __getattr__(name: str) -> Any:
@@ -59,8 +65,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'evocall' has no attribute {name!r}")
     from importlib import import_module
 
-    home = "evocall.api" if name == "EvoVoice" else "evocall.model" if name in _VALUES else "evocall.errors"
-    return getattr(import_module(home), name)
+    return getattr(import_module(f"evocall.{_HOMES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from typing import Self
 
-from evocall import catalog, phone, places, placing, settling, watching
+from evocall import phone, places, placing, settling, watching
 from evocall.errors import UsageError
 from evocall.journal import Filter, Journal
 from evocall.model import Call, Number, Outcome
 from evocall.planning import Planner
 from evocall.target import target
+from evocall.watching import EndedCall
 
 
 class EvoVoice:
@@ -31,6 +32,8 @@ class EvoVoice:
         between: str | None = None,
         allow: Collection[str] = (),
     ) -> None:
+        if isinstance(allow, str):
+            raise UsageError(f"allow was given {allow!r}, and takes a list.", hint=f"Write allow=[{allow!r}].")
         with ExitStack() as opening:
             there = opening.enter_context(target(profile, sandbox=sandbox))
             self._username = there.profile.username
@@ -69,34 +72,53 @@ class EvoVoice:
         how Ctrl-C comes out, `error.call` says what is known of it. Any other EvocallError means that no call was
         placed; after Unavailable and RateLimited it may be tried again later.
         """
-        if once is not None and not once.strip():
-            raise UsageError("once was given an empty key.", code="empty_key")
-        plan = self._planner.plan(number, flow=flow, caller_id=caller_id)
-        terms = placing.Terms(once, again=again, username=self._username)
-        if plan.flow.pending and not placing.is_used(plan, self._journal, terms):
-            with placing.about(plan):
-                plan = replace(plan, flow=catalog.resolved(plan.flow, self._service))
-        return settling.place(plan, self._service, self._journal, terms, tell=lambda _: None)
+        placing.refuse_empty_key(once, "once")
+        terms, witness = placing.Terms(once, again=again, username=self._username), placing.Witness()
+        try:
+            plan = self._planner.plan(number, flow=flow, caller_id=caller_id)
+            if settling.needs_flow(plan, self._journal, terms):
+                plan = settling.with_flow(plan, self._service)
+            return settling.place(plan, self._service, self._journal, terms, tell=lambda _: None, witness=witness)
+        except KeyboardInterrupt:  # the handlers of signals are the program's, and stay as they are
+            error = witness.interrupted()
+            error.call = error.call or Call(Outcome.NOT_PLACED, number=number)
+            raise error from None
 
-    def follow(self, call: Call, *, timeout: float = 600.0) -> Call:
-        """The call with its `ending`, once it has ended. Raises StillRunning after `timeout` seconds."""
-        record = watching.record_of(call, self._journal, self._username)
-        followed = watching.Watch(record, self._service, self._journal).follow(timeout)
-        return replace(followed.record.call, outcome=call.outcome, response=call.response)
+    def follow(self, call: Call, *, timeout: float = 600.0) -> EndedCall:
+        """The call with its `ending`, once it has ended.
+
+        Raises StillRunning after `timeout` seconds, Interrupted on Ctrl-C; the call goes on, and the error carries it.
+        """
+        try:
+            return watching.to_its_end(call, self._service, self._journal, self._username, timeout)[0]
+        except KeyboardInterrupt:
+            raise placing.Witness(call).interrupted() from None
 
     def history(
         self,
         *,
         number: str | None = None,
-        outcome: Outcome | None = None,
+        outcome: Outcome | str | None = None,
         since: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[Call]:
-        """The calls of this journal, newest first; `since` is an aware time."""
+        """The calls of this journal, newest first; `since` is an aware time, `outcome` may be its word."""
+        if limit is not None and limit < 0:
+            raise UsageError(f"limit was given {limit}, and is a number of calls.", hint="None stands for all of them.")
         wanted = Filter(
             number=None if number is None else phone.read(number, region=self._planner.region).e164,
-            outcome=outcome,
+            outcome=None if outcome is None else _outcome(outcome),
             since=since,
             limit=limit,
         )
         return (record.call for record in self._journal.calls(wanted))
+
+
+def _outcome(word: str) -> Outcome:
+    try:
+        return Outcome(word)
+    except ValueError:
+        recorded = (Outcome.PLACED, Outcome.NOT_PLACED, Outcome.UNKNOWN)
+        raise UsageError(
+            f"outcome was given {word!r}, and is none.", hint=f"The outcomes: {', '.join(recorded)}."
+        ) from None

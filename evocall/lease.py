@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import WeakSet
 
 if sys.platform == "win32":
     import msvcrt
@@ -38,11 +39,31 @@ class Lease:
         self._path = directory / self.holder
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         _lock(self._file, shared=False, wait=False)
+        _held.add(self)
 
     def release(self) -> None:
         """Give the sign back; its calls are resolved."""
+        _held.discard(self)
         os.close(self._file)
         self._path.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Let go of the lock and leave the file: for a process that was forked, and shares the lock with its parent."""
+        _held.discard(self)
+        os.close(self._file)
+        self._file = -1
+
+
+_held: "WeakSet[Lease]" = WeakSet()
+
+
+def _after_fork() -> None:
+    for lease in tuple(_held):
+        lease.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def is_alive(directory: Path, holder: str) -> bool:

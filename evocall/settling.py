@@ -16,13 +16,15 @@ from evocall.guard import HELD_BACK
 from evocall.journal import Filter, Journal
 from evocall.model import SANDBOX, Call, Outcome, Plan, Record
 from evocall.placing import CLOCK, NOT_RECORDED, Clock, Terms, Witness
-from evocall.sessions import ARCHIVED_AFTER, CALL_SID, Session, digits
+from evocall.sessions import ARCHIVED_AFTER, CALL_SID, Limited, Session, digits
 
 EARLIEST = timedelta(seconds=2)  # the Date header knows only whole seconds
 LATEST = timedelta(seconds=10)  # after the POST had ended: a server may finish what its client has given up
 LONGEST_POST = timedelta(seconds=60)  # when it is not known how long the POST took
-HASTY = 3.0  # seconds for connecting and for each answer, while somebody waits for the outcome of a dial
+HASTY = 3.0  # seconds for all pages of one look, while somebody waits for the outcome of a dial
 PAUSES = (1.0, 2.0, 2.0)  # seconds between the looks of a dial
+LONGEST_ASKING = 8.0  # seconds, for all looks of a dial together
+LONGEST_LOOK = 60.0  # seconds, when nobody waits for the outcome of a dial
 HOPELESS = (AuthError, Forbidden, NotFound)
 MOST_SKEW = timedelta(hours=12)  # up to which the days that were asked for are the right ones
 
@@ -30,7 +32,10 @@ MOST_SKEW = timedelta(hours=12)  # up to which the days that were asked for are 
 class Service(listing.Reader, Protocol):
     """What settling needs of `service.Service`."""
 
-    ahead: timedelta | None
+    @property
+    def ahead(self) -> timedelta | None:
+        """By how much the service's clock is before ours."""
+        ...
 
 
 class Caller(Service, placing.Sender, Protocol):
@@ -50,6 +55,19 @@ class Finding(NamedTuple):
 
     verdict: Verdict
     candidates: Sequence[Session] = ()
+
+
+def needs_flow(plan: Plan, journal: Journal, terms: Terms) -> bool:
+    """Whether the service has to be asked what the name of the flow means; not for a key that has been used."""
+    return plan.flow.pending and not placing.is_used(plan, journal, terms)
+
+
+def with_flow(plan: Plan, service: Service, *, tell: Callable[[str], None] = lambda _: None) -> Plan:
+    """The plan with the flow that its name means at the service; the error when there is none carries the call."""
+    from evocall import catalog  # an ID needs none
+
+    with placing.about(plan):
+        return replace(plan, flow=catalog.resolved(plan.flow, service, tell=tell))
 
 
 def place(
@@ -73,6 +91,8 @@ def place(
         record = None if earlier and terms.once is None else _recorded(error, journal, tell)
         if record is None:
             raise
+        if witness is not None:
+            witness.call = record.call
         tell("the outcome is not known; asking the service whether the call was placed.")
         settled = settle_soon(record, service, journal, tell=tell, clock=clock)
         if settled is None:
@@ -105,9 +125,13 @@ def settle_soon(
     What goes wrong in between proves nothing either, and is not reported. `tell` hears of a finding that could not be
     written down.
     """
+    until = clock.monotonic() + LONGEST_ASKING
     for pause in (*PAUSES, None):
+        left = until - clock.monotonic()
+        if left <= 0:
+            break
         try:
-            finding = look(record, service, journal, clock=clock, patience=HASTY)
+            finding = look(record, service, journal, clock=clock, patience=min(HASTY, left))
         except HOPELESS:
             return None
         except EvocallError:
@@ -139,10 +163,13 @@ def _found(call: Call, finding: Finding) -> Call:
 
 
 def look(
-    record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK, patience: float | None = None
+    record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK, patience: float = LONGEST_LOOK
 ) -> Finding:
-    """Ask the service for the call, in the archive too when it is old. Raises the EvocallError of a failed request."""
-    candidates = near(record, service, journal, clock=clock, patience=patience)
+    """Ask the service for the call, in the archive too when it is old. Raises the EvocallError of a failed request.
+
+    `patience` is a limit, in seconds, for all of its pages together.
+    """
+    candidates = near(record, Limited(service, patience), journal, clock=clock)
     if not candidates:
         return Finding(Verdict.NOT_FOUND)
     if len(candidates) > 1 or _rivals(record, journal):
@@ -151,21 +178,23 @@ def look(
 
 
 def session_of(
-    record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK, patience: float | None = None
+    record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK, patience: float = LONGEST_LOOK
 ) -> Session | None:
     """The session of a call: by its ID where it is known, else by number and time; None when none is shown (yet).
 
-    Raises UsageError when several calls to the number began together.
+    `patience` is a limit, in seconds, for all pages together. Raises UsageError when several calls to the number began
+    together.
     """
+    service = Limited(service, patience)
     known = record.call.session_id
     if record.call.outcome is Outcome.NOT_PLACED:
         return None
     if known and not CALL_SID.fullmatch(known):
-        found = sessions.by_id(service, known, patience=patience)
+        found = sessions.by_id(service, known)
         if found is None and _is_old(record, clock):
-            found = sessions.by_id(service, known, archive=True, patience=patience)
+            found = sessions.by_id(service, known, archive=True)
         return found
-    candidates = near(record, service, journal, clock=clock, patience=patience)
+    candidates = near(record, service, journal, clock=clock)
     if known:
         candidates = [session for session in candidates if session.call_sid == known]
     if len(candidates) > 1 or (
@@ -180,9 +209,7 @@ def session_of(
     return candidates[0] if candidates else None
 
 
-def near(
-    record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK, patience: float | None = None
-) -> list[Session]:
+def near(record: Record, service: Service, journal: Journal, *, clock: Clock = CLOCK) -> list[Session]:
     """The sessions that may be this call: its number, caller ID and flow, begun while its request was on its way.
 
     Those of other calls in the journal are left out.
@@ -191,7 +218,7 @@ def near(
     if call.number is None or call.requested_at is None:
         return []
     for archive in (False, True) if _is_old(record, clock) else (False,):
-        found = _around(call.number, call.requested_at, service, archive=archive, patience=patience)
+        found = _around(call.number, call.requested_at, service, archive=archive)
         requested = call.requested_at + (service.ahead or timedelta())
         begin, end = requested - EARLIEST, requested + _duration(record) + LATEST
         fitting = [
@@ -204,14 +231,12 @@ def near(
     return []
 
 
-def _around(
-    number: str, requested: datetime, service: Service, *, archive: bool, patience: float | None
-) -> list[Session]:
+def _around(number: str, requested: datetime, service: Service, *, archive: bool) -> list[Session]:
     """The sessions to the number of the days around; asked again when our clock proves to be off by a day."""
     found: list[Session] = []
     for _ in range(2):
         ahead = service.ahead or timedelta()
-        found = sessions.to_number(service, number, (requested + ahead).date(), archive=archive, patience=patience)
+        found = sessions.to_number(service, number, (requested + ahead).date(), archive=archive)
         if abs((service.ahead or timedelta()) - ahead) < MOST_SKEW:
             break
     return found

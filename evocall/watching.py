@@ -7,7 +7,7 @@ enough, the list of live calls does.
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from evocall import sessions, settling
@@ -29,6 +29,7 @@ from evocall.settling import Service
 
 FIRST_POLL, LONGEST_POLL, SLOWER = 1.0, 5.0, 1.5  # seconds between two looks, and by how much they grow
 PATIENCE = 10.0  # seconds for connecting and for each answer of a look
+SHORTEST = 1.0  # seconds for a look when the time is over
 OUT_OF_SIGHT = "out_of_sight"  # the code of the error when the last look saw nothing of the call
 UNSEEN = 60.0  # seconds after which a call that the service has never shown is given up
 FATAL = (AuthError, Forbidden, ConfigError, UsageError)
@@ -50,10 +51,18 @@ class Sight:
 
 @dataclass(frozen=True)
 class Followed:
-    """What following came to: the call as the journal has it now, and its session when there was one."""
+    """What following came to: the call as the journal has it now, how it ended, and its session if one was seen."""
 
     record: Record
+    ending: Ending
     session: Session | None
+
+
+@dataclass(frozen=True)
+class EndedCall(Call):
+    """A call that was followed to its end, so that it always has an `ending`."""
+
+    ending: Ending = field(kw_only=True)
 
 
 class Watch:
@@ -75,6 +84,7 @@ class Watch:
         self._record, self._service, self._journal = record, service, journal
         self._show, self._tell, self._clock = show, tell, clock
         self._began = self._last_seen = clock.monotonic()
+        self._until = self._began
         requested = record.call.requested_at
         age = 0.0 if requested is None else max(0.0, (clock.now() - requested).total_seconds())
         self._placed = self._began - age
@@ -83,22 +93,26 @@ class Watch:
         self.session: Session | None = None
 
     def follow(self, timeout: float) -> Followed:
-        """Come back when the call has ended.
+        """Come back when the call has ended, at once when the journal knows that already.
 
         Raises StillRunning, with the call, when that takes longer than `timeout` seconds, when the service does not
         show the call, or when it will not tell any more.
         """
+        known = self._record.call.ending
+        if known is not None and known.phase is Phase.ENDED:
+            return Followed(self._record, known, None)
+        self._until = self._began + timeout
         pause = FIRST_POLL
         while True:
             wait = self._look(pause)
             if self.ending is not None and self.ending.phase is Phase.ENDED:
-                return self._written()
+                return Followed(self._written(), self.ending, self.session)
             now = self._clock.monotonic()
-            if now - self._began >= timeout:
+            if now >= self._until:
                 raise self._given_up(f"stopped waiting after {timeout:g} seconds")
             if now - self._last_seen >= UNSEEN:
                 raise self._given_up(f"the service has shown nothing of it for {UNSEEN:g} seconds")
-            self._clock.sleep(min(wait, self._began + timeout - now))
+            self._clock.sleep(min(wait, self._until - now))
             pause = min(pause * SLOWER, LONGEST_POLL)
 
     def _look(self, pause: float) -> float:
@@ -118,7 +132,8 @@ class Watch:
         return pause
 
     def _sight(self) -> Sight:
-        session = settling.session_of(self._record, self._service, self._journal, clock=self._clock, patience=PATIENCE)
+        patience = self._patience()
+        session = settling.session_of(self._record, self._service, self._journal, clock=self._clock, patience=patience)
         if session is not None and session.phase is not None:
             return Sight(session.phase, session, MACHINE.search(_words(session.outcome)) is not None)
         live = self._live(session)
@@ -132,9 +147,13 @@ class Watch:
     def _live(self, session: Session | None) -> list[LiveCall] | None:
         """The live calls; None for a login that may not see them."""
         try:
-            return list(sessions.live(self._service, session.account if session else None, patience=PATIENCE))
+            return list(sessions.live(self._service, session.account if session else None, patience=self._patience()))
         except (Forbidden, NotFound):
             return None
+
+    def _patience(self) -> float:
+        """Seconds for what is asked now, so that nobody waits much longer than he wanted to."""
+        return min(PATIENCE, max(SHORTEST, self._until - self._clock.monotonic()))
 
     def _is_ours(self, live: LiveCall, session: Session | None) -> bool:
         """By Twilio's name of the call where it is known, else by number and time."""
@@ -185,24 +204,47 @@ class Watch:
             return (self.session.completed - self.session.began).total_seconds()
         return None if phase is Phase.ENDED and self.ending is None else now - self._placed
 
-    def _written(self) -> Followed:
+    def _written(self) -> Record:
         call, session = self._record.call, self.session
         try:
             if call.id is not None and self.ending is not None:
-                session_id = (session and session.id) or None
-                return Followed(self._journal.follow(call.id, session_id, self.ending), session)
+                return self._journal.follow(call.id, (session and session.id) or None, self.ending)
         except JournalError as error:
             self._tell(f"warning: how the call went on could not be recorded. {error}")
-        return Followed(replace(self._record, call=replace(call, ending=self.ending or call.ending)), session)
+        return replace(self._record, call=replace(call, ending=self.ending or call.ending))
 
     def _given_up(self, why: str) -> StillRunning:
-        call = self._written().record.call
+        call = self._written().call
         code = OUT_OF_SIGHT if self._lost or self.ending is None else None
         error = StillRunning(f"the call was placed, but its end was not seen: {why}.", code=code)
         if call.profile != SANDBOX:
             error.hint = f"evocall show {call.id or call.session_id} tells later how it ended."
         error.call = call
         return error
+
+
+def to_its_end(
+    call: Call,
+    service: Service,
+    journal: Journal,
+    username: str | None,
+    timeout: float,
+    *,
+    show: Callable[[Phase, float], None] = lambda _phase, _seconds: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[EndedCall, Session | None]:
+    """Follow a call that was just placed; what is known of its placing stays as it was told.
+
+    Its session is None when none was looked at. Raises StillRunning as `Watch.follow` does.
+    """
+    watch = Watch(record_of(call, journal, username), service, journal, show=show, tell=tell)
+    try:
+        followed = watch.follow(timeout)
+    except StillRunning as error:
+        error.call = error.call and replace(error.call, outcome=call.outcome, response=call.response)
+        raise
+    known = {**vars(followed.record.call), "outcome": call.outcome, "response": call.response}
+    return EndedCall(**{**known, "ending": followed.ending}), followed.session
 
 
 def record_of(call: Call, journal: Journal, username: str | None) -> Record:

@@ -16,14 +16,22 @@ from evocall import lease
 from evocall.lease import Lease, exclusive, is_alive
 
 HOLDER = """
-import signal, subprocess, sys
+import contextlib, os, signal, subprocess, sys
 from pathlib import Path
 from evocall.lease import Lease
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 held = Lease(Path(sys.argv[1]))
 if "child" in sys.argv:
     subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], close_fds=False, stdout=subprocess.DEVNULL)
-print(held.holder, flush=True)
+if "fork" in sys.argv and (child := os.fork()) == 0:
+    if "end" in sys.argv:
+        with contextlib.suppress(OSError):
+            held.release()
+        os._exit(0)
+elif "end" in sys.argv:
+    os.waitpid(child, 0)
+if "fork" not in sys.argv or "end" in sys.argv or child == 0:
+    print(held.holder, flush=True)
 sys.stdin.read(1)
 """
 
@@ -102,10 +110,24 @@ def test_a_child_that_outlives_the_holder_does_not_keep_the_lease(running):
         assert not is_alive(running, holder)
 
 
+def test_a_fork_that_outlives_the_holder_does_not_keep_the_lease(running):
+    """As a worker of multiprocessing does, when the program that made it is killed while it dials."""
+    with holder_elsewhere(running, "fork") as (process, name):
+        assert is_alive(running, name)
+        process.kill()
+        process.wait(60)
+        assert not is_alive(running, name)
+
+
+def test_a_fork_that_ends_does_not_take_the_lease_with_it(running):
+    with holder_elsewhere(running, "fork", "end") as (_, name):
+        assert is_alive(running, name)
+
+
 def test_two_that_look_at_once_do_not_take_each_other_for_the_holder(running):
     """The other looker's lock on a dead process's file is no sign of life."""
     held = Lease(running)
-    os.close(held._file)
+    held.abandon()
     looking = os.open(running / held.holder, os.O_RDWR)
     lease._lock(looking, shared=True, wait=False)
     assert not is_alive(running, held.holder)

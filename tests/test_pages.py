@@ -141,6 +141,16 @@ def test_python_runs(block, reader, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_python_is_typed_as_strictly_as_a_reader_may_ask_for(tmp_path):
+    """All blocks at once, from outside, since most of the time goes into reading the package."""
+    names = [f"example_{n}.py" for n, _ in enumerate(of("python"))]
+    for name, block in zip(names, of("python"), strict=True):
+        (tmp_path / name).write_text(block.text, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), *names]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("block", of("toml"), ids=str)
 def test_a_profile_file_is_valid(block, config, evocall):
     config(block.text)

@@ -4,6 +4,8 @@ import contextlib
 import json
 import signal
 import subprocess
+import textwrap
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,13 +14,15 @@ import pytest
 
 from evocall.journal import Filter, Journal
 from tests import processes
-from tests.faultserver import FaultServer, NeverAccepting, answering, http, silent
+from tests.faultserver import FaultServer, NeverAccepting, Visit, answering, http, silent
 
 NUMBER = "+18145550100"
 FLOW = "665f1c0000000000000000a1"
 PLACED = answering(http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}'))
 SHOWS_NOTHING = answering(http("200 OK", b'{"items": []}'))
 BUSY = answering(http("429 Too Many Requests", b"", "Retry-After: 30"))
+FAILED = answering(http("500 Internal Server Error", b""))
+MAY_NOT_LOOK = answering(http("403 Forbidden", b""))
 both_signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 
 
@@ -146,24 +150,94 @@ def test_two_signals_leave_the_same_record_as_one(sign_in_to, outcomes):
     assert ["unknown"] == outcomes()
 
 
-def test_a_program_that_is_interrupted_learns_what_is_known(sign_in_to, outcomes):
-    """`except OutcomeUnknown` alone would miss a call that may ring."""
-    program = f"""
-from evocall import EvoVoice, Interrupted
+@pytest.fixture
+def interrupted_program(sign_in_to) -> Callable[..., str]:
+    """Runs a program with an open `evo`, sends it SIGINT at the silent answer, and returns what it printed."""
+
+    def run(work: str, *scripts: Callable[[Visit], None]) -> str:
+        program = f"""
+import signal
+from evocall import EvoVoice, Interrupted, OutcomeUnknown
+
+mine = signal.getsignal(signal.SIGINT)
 with EvoVoice() as evo:
     try:
-        evo.place("{NUMBER}")
+{textwrap.indent(textwrap.dedent(work), " " * 8)}
     except Interrupted as error:
-        print(error.call.outcome, error.call.id)
+        print(error.call.outcome, error.call.id, error.call.session_id)
+    print([call.outcome.value for call in evo.history()], signal.getsignal(signal.SIGINT) is mine)
 """
-    with FaultServer(silent) as server:
-        sign_in_to(server.base_url)
-        with processes.python("-c", program) as process:
-            assert server.touched.wait(60)
-            wait_until_reading(process)
-            process.send_signal(signal.SIGINT)
-            assert "unknown 0001\n" == process.communicate(timeout=60)[0]
-    assert ["unknown"] == outcomes()
+        asked = threading.Event()
+
+        def never_answering(visit: Visit) -> None:
+            visit.peek()
+            asked.set()
+            silent(visit)
+
+        with FaultServer(*scripts, never_answering) as server:
+            sign_in_to(server.base_url)
+            with processes.python("-c", program) as process:
+                assert asked.wait(60)
+                wait_until_reading(process)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+        assert err == ""
+        return out
+
+    return run
+
+
+def test_a_program_that_is_interrupted_learns_what_is_known(interrupted_program):
+    """`except OutcomeUnknown` alone would miss a call that may ring. Its own handler is where it was."""
+    assert "unknown 0001 None\n['unknown'] True\n" == interrupted_program(f'evo.place("{NUMBER}")')
+
+
+def test_a_program_that_is_interrupted_while_its_flow_is_looked_up_has_placed_nothing(interrupted_program):
+    out = interrupted_program(f'evo.place("{NUMBER}", flow="welcome")')
+    assert "not_placed None None\n[] True\n" == out
+
+
+def test_a_program_that_is_interrupted_while_an_unknown_outcome_is_asked_after_learns_of_the_call(interrupted_program):
+    """The service failed after the request was sent, and does not answer when it is asked."""
+    out = interrupted_program(f'evo.place("{NUMBER}")', FAILED)
+    assert "unknown 0001 None\n['unknown'] True\n" == out
+
+
+def test_a_program_that_is_interrupted_between_two_looks_for_an_unknown_call_learns_of_it(sign_in_to):
+    """The number for which the sandbox fails; whoever asks after it sleeps between the looks."""
+    program = """
+from evocall import EvoVoice, Interrupted
+with EvoVoice(sandbox=True) as evo:
+    print("ready", flush=True)
+    try:
+        evo.place("+18145550150")
+    except Interrupted as error:
+        print(error.call.outcome, error.call.number)
+"""
+    with processes.python("-c", program) as process:
+        assert "ready\n" == process.stdout.readline()
+        wait_until(process, "nanosleep")
+        process.send_signal(signal.SIGINT)
+        assert ("unknown +18145550150\n", "") == process.communicate(timeout=60)
+
+
+def test_a_program_that_is_interrupted_while_it_asks_after_the_earlier_call_of_a_key_learns_of_that(
+    interrupted_program,
+):
+    """Nothing was sent now, but for this key a phone may have rung, and nobody may say that it has not."""
+    work = f"""
+    try:
+        evo.place("{NUMBER}", once="key")
+    except OutcomeUnknown:
+        evo.place("{NUMBER}", once="key")
+    """
+    out = interrupted_program(work, FAILED, MAY_NOT_LOOK)
+    assert "unknown 0001 None\n['unknown'] True\n" == out
+
+
+def test_a_program_that_is_interrupted_while_it_follows_a_call_learns_of_that(interrupted_program):
+    out = interrupted_program(f'evo.follow(evo.place("{NUMBER}"))', PLACED)
+    assert "placed 0001 6743a0b1c2d3e4f5a6b7c8d9\n['placed'] True\n" == out
 
 
 def test_a_terminal_that_goes_away_leaves_a_record_of_what_may_ring(sign_in_to, outcomes):
@@ -195,7 +269,12 @@ def wait_until_connecting(process: subprocess.Popen[str]) -> None:
 
 def wait_until_reading(process: subprocess.Popen[str]) -> None:
     """Returns when the kernel has put the main thread to sleep until its socket has something to read."""
+    wait_until(process, "poll")
+
+
+def wait_until(process: subprocess.Popen[str], where: str) -> None:
+    """Returns when the main thread sleeps in a function of the kernel with that in its name."""
     while process.poll() is None:
-        if "poll" in Path(f"/proc/{process.pid}/wchan").read_text(encoding="ascii"):
+        if where in Path(f"/proc/{process.pid}/wchan").read_text(encoding="ascii"):
             return
-    pytest.fail(f"it ended before it waited for the answer: {process.communicate()}")
+    pytest.fail(f"it ended before it waited: {process.communicate()}")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from evocall import placing
+from evocall import placing, watching
 from evocall.errors import StillRunning
 from evocall.journal import Journal
 from evocall.model import Credential, Ending, Outcome, Phase, Profile
@@ -206,6 +206,26 @@ def test_a_call_that_ends_between_two_looks_was_answered_all_the_same(stage):
     play = stage(answer_after=0.2, talk_for=0.2)
     assert play.follow(play.dial()).record.call.ending.answered is True
     assert [phase for phase, _ in play.shown] == ["ringing", "ended"]
+
+
+def test_an_ending_that_the_journal_has_is_not_asked_for_again(stage):
+    """A rehearsal's service has gone with its process; nor would a real one say anything else."""
+    play = stage()
+    call = play.dial(BUSY)
+    first = play.follow(call)
+    asked, waited = len(play.sandbox.requests), play.waited
+    again = play.follow(call)
+    assert (again.record, again.ending) == (first.record, first.ending)
+    assert (len(play.sandbox.requests), play.waited) == (asked, waited)
+
+
+def test_a_call_that_was_seen_only_to_ring_is_followed_on(stage):
+    """What the journal has of it is no ending yet."""
+    play = stage()
+    call = play.dial()
+    play.given_up(call, timeout=3)
+    assert play.journal.find(call.id).call.ending.phase is Phase.RINGING
+    assert play.follow(call).ending == Ending(Phase.ENDED, True, False, "Answered", 82.0)
 
 
 # how often it is asked
@@ -467,6 +487,23 @@ def test_of_a_call_that_was_placed_earlier_the_seconds_are_counted_from_its_plac
     error = play.given_up(call, timeout=10)
     assert error.call.ending == Ending(Phase.CONNECTED, True, False, None, 310.0)
     assert play.shown == [("connected", 300.0)]
+
+
+def test_a_look_takes_no_longer_than_is_left(stage, monkeypatch):
+    """Or somebody who stays for five seconds waits ten for one answer."""
+    given = []
+    play = stage(talk_for=3600)
+    call = play.dial()
+    look = watching.settling.session_of
+
+    def noted(*arguments, patience, **more):
+        given.append(patience)
+        return look(*arguments, patience=patience, **more)
+
+    monkeypatch.setattr(watching.settling, "session_of", noted)
+    play.given_up(call, timeout=5)
+    assert given == sorted(given, reverse=True)
+    assert (given[0], given[-1]) == (5.0, watching.SHORTEST)
 
 
 # what is not documented

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evocall.commands import options
-from evocall.errors import EvocallError, NotAnswered, StillRunning, UsageError
+from evocall.errors import EvocallError, NotAnswered, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def dial(
     """
     from evocall import places, placing, signals
     from evocall.journal import Journal
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.planning import Planner
     from evocall.target import target
 
@@ -83,8 +83,10 @@ def dial(
             terms_of = partial(_terms_in_turn, terms) if until_answered else lambda _: terms
             _rehearse(screen, there, plans, terms_of, place, verbose=verbose)
             return
-        with there.service(verbose=verbose) as service, Journal(place) as journal:
-            if plans[0].flow.pending and (until_answered or not placing.is_used(plans[0], journal, terms)):
+        from evocall import settling
+
+        with there.service(trace=trace if verbose else None) as service, Journal(place) as journal:
+            if until_answered or settling.needs_flow(plans[0], journal, terms):
                 plans = _with_flow_ids(plans, service, screen)
             username, patience = there.profile.username, wait_timeout or DEFAULT_WAIT
             now = _Dial(screen, username, service, journal, terms, witness, patience)
@@ -99,12 +101,14 @@ def dial(
 def _refuse_contradictions(
     numbers: Sequence[str], once: str | None, wait_timeout: float | None, *, wait: bool, until_answered: bool
 ) -> None:
-    if once is not None and not once.strip():
-        raise UsageError("--once was given an empty key.", hint="A variable in it may not be set.", code="empty_key")
+    from evocall import placing
+
+    placing.refuse_empty_key(once, "--once")
     if len(numbers) > 1 and not until_answered:
         raise UsageError(
             f"{len(numbers)} numbers were given, and a dial rings one.",
-            hint="--until-answered rings them in turn; evocall batch rings all the numbers of a file.",
+            hint=f'If it is one with blanks, quote it: "{" ".join(numbers)}". --until-answered rings several in turn; '
+            "evocall batch rings all the numbers of a file.",
         )
     if wait_timeout is not None and not (wait or until_answered):
         raise UsageError("--wait-timeout says how long to stay, but not that.", hint="Add --wait.")
@@ -129,10 +133,11 @@ def _rehearse(
 ) -> None:
     """What would be dialled; with `--verbose` the service is asked about names and caller ID."""
     from evocall import placing
+    from evocall.output import trace
     from evocall.wording import call_document
 
     if verbose:
-        with there.service(verbose=True) as service:
+        with there.service(trace=trace) as service:
             plans = _with_flow_ids(plans, service, screen)
             _report_foreign_caller(plans[0], service, screen)
     calls = [placing.rehearse(plan, place, terms_of(plan)) for plan in plans]
@@ -161,10 +166,9 @@ def _with_flow_ids(plans: "list[Plan]", service: "Service", screen: "Screen") ->
     """The plans with the flow that their name means; all of them run the same."""
     if not plans[0].flow.pending:
         return plans
-    from evocall import catalog, placing, remembered
+    from evocall import remembered, settling
 
-    with placing.about(plans[0]):
-        flow = catalog.resolved(plans[0].flow, service, tell=screen.note)
+    flow = settling.with_flow(plans[0], service, tell=screen.note).flow
     remembered.remember(plans[0].profile, [plans[0].flow.id])
     return [replace(plan, flow=flow) for plan in plans]
 
@@ -241,20 +245,16 @@ class _Dial:
 
     def _followed(self, call: "Call", timeout: float) -> "Call":
         """The call with its ending, shown. Raises StillRunning when it has none yet."""
-        from evocall.watching import Watch, record_of
+        from evocall import watching
         from evocall.wording import log_lines
 
-        record = record_of(call, self.journal, self.username)
-        try:
-            with self.screen.life() as life:
-                watch = Watch(record, self.service, self.journal, show=life.show, tell=life.note)
-                followed = watch.follow(timeout)
-        except StillRunning as error:
-            error.call = error.call and replace(error.call, outcome=call.outcome, response=call.response)
-            raise
-        log = followed.session.log if followed.session else ()
-        self.screen.ending(followed.record.call, log_lines([(entry.at, entry.message) for entry in log]))
-        return replace(followed.record.call, outcome=call.outcome, response=call.response)
+        with self.screen.life() as life:
+            ended, session = watching.to_its_end(
+                call, self.service, self.journal, self.username, timeout, show=life.show, tell=life.note
+            )
+        log = session.log if session else ()
+        self.screen.ending(ended, log_lines([(entry.at, entry.message) for entry in log]))
+        return ended
 
     def _document(self, call: "Call", **more: Any) -> None:
         from evocall.wording import call_document

@@ -499,6 +499,17 @@ def test_a_script_can_rehearse_the_exit_codes_in_the_sandbox(rehearsals, evocall
     assert evocall("dial", number, "--sandbox", "--wait").code == code
 
 
+@pytest.mark.parametrize(("number", "code"), [(NUMBER, 0), (BUSY, 12)])
+def test_a_rehearsal_with_a_key_that_is_used_up_ends_as_the_first(rehearsals, evocall, number, code):
+    """Its sandbox has gone, but the journal knows how the call ended."""
+    rehearsals()
+    command = ("dial", number, "--once", "k", "--wait", "--sandbox", "--wait-timeout", "5")
+    first, second = evocall(*command), evocall(*command)
+    assert (first.code, second.code) == (code, code)
+    ended = [line for line in first.out.splitlines() if line.startswith("ended")]
+    assert [line for line in second.out.splitlines() if line.startswith("ended")] == ended != []
+
+
 def test_of_a_rehearsal_that_took_too_long_nothing_can_be_asked_later(rehearsals, evocall):
     """Its sandbox ends with the command, so no hint leads there."""
     rehearsals(answer_after=FOREVER)

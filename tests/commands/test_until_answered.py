@@ -4,6 +4,7 @@ A second passes in the sandbox with each look at a session, so nothing here depe
 """
 
 import contextlib
+import functools
 import json
 import signal
 import threading
@@ -394,6 +395,19 @@ def test_3_a_number_that_may_never_be_called_dials_nobody(build, evocall, number
     assert (evocall("dial", *numbers, "--region", "US", "--until-answered").code, sandbox.requests) == (3, [])
 
 
+def test_a_rehearsal_in_the_sandbox_comes_to_the_same_when_it_is_repeated(build, steps, evocall, monkeypatch):
+    """Each has a sandbox of its own, so only the journal knows how the calls of the first one ended."""
+    build()
+    quick = functools.partial(Sandbox, clock=steps, reshape=steps.look, answer_after=1, talk_for=1)
+    monkeypatch.setattr("evocall.sandbox.Sandbox", quick)
+    command = ("dial", BUSY, FIRST, "--until-answered", "--once", "d1", "--sandbox", "--wait-timeout", "5", "--json")
+    results = [evocall(*command) for _ in range(2)]
+    first, second = (json.loads(result.out) for result in results)
+    assert [result.code for result in results] == [0, 0]
+    assert (first["outcome"], second["outcome"], second["ending"]) == ("placed", "already_placed", first["ending"])
+    assert [call["ending"]["outcome"] for call in second["tried"]] == ["Busy"]
+
+
 def test_a_rehearsal_shows_every_call_and_rings_nobody(build, evocall):
     """In their order; as JSON the later ones stand in the first."""
     sandbox = build()
@@ -452,3 +466,9 @@ def test_130_interrupted_while_the_second_call_is_being_placed(journal, sign_in)
     assert (process.returncode, document["number"], document["outcome"]) == (130, SECOND, "unknown")
     assert "may have been placed" in err
     assert ([record.call.outcome for record in journal()], tried(document)) == (["placed", "unknown"], [FIRST])
+
+
+def test_a_number_with_blanks_that_was_not_quoted_is_explained(evocall, signed_in):
+    """The shell made four of it."""
+    result = evocall("dial", "+1", "814", "555", "0100")
+    assert (result.code, 'quote it: "+1 814 555 0100"' in result.err, signed_in.dials()) == (2, True, [])
