@@ -1,5 +1,6 @@
 """The app: the list of commands, and `main`, the only door where errors become exit codes."""
 
+import errno
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
 
 from evocall import __version__
-from evocall.errors import EvocallError, ExitCode, Interrupted, UsageError
+from evocall.errors import ConfigError, EvocallError, ExitCode, Interrupted, UsageError
 
 COMMANDS = (  # in the order of the help
     "dial",
@@ -35,7 +36,9 @@ COMMANDS = (  # in the order of the help
     "history",
     "journal",
 )
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 CALLING = {"dial"}
+DOING = {"dial", "batch", "hangup", "login", "logout", "reconcile", "profile"}  # what they did is what counts
 
 
 def _show_version(wanted: bool) -> None:
@@ -84,12 +87,15 @@ def main(argv: list[str] | None = None) -> NoReturn:
         completion_init()
     try:
         code = _run(arguments)
+        _refuse_lost_output(arguments)
     except EvocallError as error:
         _report(error, arguments)
         code = error.exit_code
     except Exception as error:  # noqa: BLE001 - the last door: whatever comes here is a defect, and no traceback passes
-        _report(_defect(error), arguments)
-        code = ExitCode.INTERNAL
+        full = isinstance(error, OSError) and error.errno in FULL
+        trouble = _unwritable(error) if full else _defect(error)
+        _report(trouble, arguments)
+        code = trouble.exit_code
     sys.exit(code)
 
 
@@ -117,6 +123,19 @@ def _run(arguments: list[str]) -> int:
     if code == ExitCode.INTERRUPTED:
         raise Interrupted("interrupted.")
     return code or 0
+
+
+def _refuse_lost_output(arguments: list[str]) -> None:
+    """Raise ConfigError when a command that has nothing to do but to tell something could not."""
+    if "evocall.output" in sys.modules and not DOING.intersection(_command(arguments)):
+        from evocall.output import lost
+
+        if lost:
+            raise _unwritable(lost[0])
+
+
+def _unwritable(error: Exception) -> EvocallError:
+    return ConfigError(f"The output could not be written: {error}.", hint="Make room.", code="output")
 
 
 def _command(arguments: list[str]) -> list[str]:

@@ -8,21 +8,24 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from evocall.errors import EvocallError, ExitCode
 from evocall.model import Call, Outcome, Plan
-from evocall.wording import SCHEMA, Line, call_document, ending_lines, failure_lines, receipt
+from evocall.wording import SCHEMA, Line, call_document, clean, ending_lines, failure_lines, receipt
 
 if TYPE_CHECKING:
     from evocall import progress
 
 KEPT_WHOLE = {"call", "number", "E.164", "outcome", "profile"}
+SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
 STYLES = {
     Outcome.PLACED: "bold green",
     Outcome.ALREADY_PLACED: "bold yellow",
     Outcome.DRY_RUN: "bold cyan",
 }
+lost: list[OSError] = []
 
 
 class Screen:
@@ -76,10 +79,10 @@ class Screen:
             table.add_column(heading, no_wrap=not terminal or width is not None, min_width=width, overflow="fold")
         for row in rows:
             table.add_row(*(Text(clean(cell)) for cell in row))
-        console = Console(file=sys.stdout, width=None if terminal else 1000, no_color=_no_color(), highlight=False)
-        with console.capture() as captured:
-            console.print(table)
-        write(sys.stdout, "".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+        page = StringIO()
+        width = Console(file=sys.stdout).width if terminal else 1000
+        Console(file=page, width=width, force_terminal=terminal, no_color=_no_color(), highlight=False).print(table)
+        write(sys.stdout, "".join(line.rstrip() + "\n" for line in page.getvalue().splitlines()))
 
     def note(self, text: str) -> None:
         """Something by the way: progress, a warning, a next step."""
@@ -138,11 +141,6 @@ def _narrowed(
     return headings, rows
 
 
-def clean(text: str) -> str:
-    """The text with every character that could move a cursor or reorder a line made visible."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\n", " "))
-
-
 def _heading(error: EvocallError) -> str:
     unknown = error.exit_code == ExitCode.UNKNOWN and not str(error).startswith("unknown")
     return f"unknown: {error}" if unknown else str(error)
@@ -164,15 +162,40 @@ def _lines(stream: TextIO | None, lines: Sequence[Line], style: str, lead: str |
         console.print(Text.assemble((label, style if n == 0 else "dim"), " ", text), soft_wrap=True)
 
 
+def trace(request: Any, reply: Any) -> None:
+    """Request and reply on stderr, as curl -v shows them, with secrets removed."""
+    lines = [f"> {request.method} {request.url}"]
+    lines += [f"> {_header(name, value)}" for name, value in request.headers.items()]
+    if request.body and "/auth/" not in request.url:
+        lines.append(f"> {request.body.decode()}")
+    if reply is None:
+        lines.append("< no answer")
+    else:
+        lines.append(f"< {reply.status} {reply.reason}")
+        lines += [f"< {_header(name, value)}" for name, value in reply.headers.items()]
+        if reply.body and "/auth/" not in request.url:
+            lines.append(f"< {reply.body[:4000].decode(errors='replace')}")
+    write(sys.stderr, "".join(clean(line) + "\n" for line in lines))
+
+
+def _header(name: str, value: str) -> str:
+    return f"{name}: {'(hidden)' if name.lower() in SECRET_HEADERS else value}"
+
+
 def write(stream: TextIO | None, text: str) -> None:
-    """Write and flush; a full disk or a reader that has gone away must not turn a placed call into a failure."""
+    """Write and flush; a full disk or a reader that has gone away must not turn a placed call into a failure.
+
+    For commands that only tell something it is one: `lost` keeps why stdout could not be written.
+    """
     if stream is None:
         return
     try:
         stream.write(text)
         stream.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            lost.append(error)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

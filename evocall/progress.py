@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol, Self
 
-from evocall.output import clean
-from evocall.wording import duration
+from evocall.wording import clean, duration
 
 EVERY = 30.0  # seconds between two lines off a terminal
 

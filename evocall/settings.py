@@ -74,6 +74,7 @@ SECONDS = Kind(_seconds, "a number of seconds above 0")
 COUNT = Kind(_count, "a whole number, 0 or more")
 TABLE = Kind(lambda v: isinstance(v, dict), "a table")
 
+NAMED = ("flows", "contacts")  # the tables in which a user's own words are the keys
 GUARD_KEYS = {
     "countries": Kind(_countries, 'a list of two-letter country codes, such as ["US", "CA"]'),
     "hours": Kind(_hours, 'hours such as "08:00-21:00"'),
@@ -101,6 +102,12 @@ PROFILE_KEYS = {
 }
 
 
+def single() -> dict[str, Kind]:
+    """The keys that hold one value, not a table, as they are typed: those of the guard as `guard.hours`."""
+    known = {**PROFILE_KEYS, **{f"guard.{key}": kind for key, kind in GUARD_KEYS.items()}}
+    return {key: kind for key, kind in known.items() if kind is not TABLE and key not in NAMED}
+
+
 def typed_value(keys: tuple[str, ...], text: str) -> Any:
     """The TOML value that `text` means for that key. Raises UsageError for an unknown key or a wrong value."""
     kind = _kind_of(keys)
@@ -120,17 +127,17 @@ def _as_toml(text: str) -> list[Any]:
 
 
 def _kind_of(keys: tuple[str, ...]) -> Kind:
-    if keys[0] in {"flows", "contacts"} and len(keys) == 2:  # noqa: PLR2004 - table and name
+    if keys[0] in NAMED and len(keys) == 2:  # noqa: PLR2004 - table and name
         return TEXT
-    known = {**PROFILE_KEYS, **{f"guard.{key}": kind for key, kind in GUARD_KEYS.items()}}
+    known = single()
     key = ".".join(keys)
     if key == "password":
         raise UsageError("A password has no place in the profile file.", hint="evocall login puts it into the keyring.")
-    if key not in known or known[key] is TABLE or keys[0] in {"flows", "contacts"}:
-        names = sorted(set(known) - {"guard", "flows", "contacts"})
+    if key not in known:
+        names = [*sorted(known), *(f"{table}.NAME" for table in NAMED)]
         raise UsageError(
             f"{key!r} is not a key of a profile.",
-            hint=f"The keys: {', '.join(names)}, flows.NAME, contacts.NAME.",
+            hint=f"The keys: {', '.join(names)}.",
             code="unknown_key",
         )
     return known[key]

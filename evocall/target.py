@@ -1,6 +1,5 @@
-"""Whom we talk to: a profile and its login, or the sandbox."""
+"""Whom a command talks to: a profile and its login, the sandbox, or where an earlier call was placed."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from evocall.sessions import Session
 
 LONGEST_NAME = 8  # letters of a local call ID; a session ID is longer
-SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "set-cookie"}
 
 
 class Target(NamedTuple):
@@ -28,14 +26,19 @@ class Target(NamedTuple):
     credential: Callable[[], Credential]
 
     @contextmanager
-    def service(self, *, verbose: bool = False, own_process: bool = True) -> Iterator["Service"]:
-        """The API, signed in as this target; signals end its exchanges when the process is our own."""
+    def service(
+        self, *, trace: Callable[[Any, Any], None] | None = None, own_process: bool = True
+    ) -> Iterator["Service"]:
+        """The API, signed in as this target; `trace(request, reply)` sees each exchange.
+
+        Signals end the exchanges when the process is our own.
+        """
         from evocall.flight import watchman
         from evocall.service import Service
 
         if own_process:
             watchman.listen_to_signals()
-        service = Service(self.profile, self.credential(), trace=trace if verbose else None)
+        service = Service(self.profile, self.credential(), trace=trace)
         try:
             yield service
         finally:
@@ -108,25 +111,3 @@ def _timed(profile: Profile, timeout: float | None, connect_timeout: float | Non
         timeout=timeout or profile.timeout,
         connect_timeout=connect_timeout or profile.connect_timeout,
     )
-
-
-def trace(request: Any, reply: Any) -> None:
-    """Request and reply on stderr, as curl -v shows them, with secrets removed."""
-    from evocall.output import clean, write
-
-    lines = [f"> {request.method} {request.url}"]
-    lines += [f"> {_header(name, value)}" for name, value in request.headers.items()]
-    if request.body and "/auth/" not in request.url:
-        lines.append(f"> {request.body.decode()}")
-    if reply is None:
-        lines.append("< no answer")
-    else:
-        lines.append(f"< {reply.status} {reply.reason}")
-        lines += [f"< {_header(name, value)}" for name, value in reply.headers.items()]
-        if reply.body and "/auth/" not in request.url:
-            lines.append(f"< {reply.body[:4000].decode(errors='replace')}")
-    write(sys.stderr, "".join(clean(line) + "\n" for line in lines))
-
-
-def _header(name: str, value: str) -> str:
-    return f"{name}: {'(hidden)' if name.lower() in SECRET_HEADERS else value}"

@@ -129,6 +129,11 @@ def place_and_time(number: Number, now: datetime | None = None) -> str:
     return f"{where}, {first:%H:%M} to {last:%H:%M} there ({len(number.zones)} zones)"
 
 
+def clean(text: str) -> str:
+    """The text with every character that could move a cursor or reorder a line made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\n", " "))
+
+
 def failure_lines(error: EvocallError) -> list[Line]:
     """What stands below an error's first line: the number, the service's words, fields, the hint."""
     lines = []

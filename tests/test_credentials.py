@@ -1,5 +1,6 @@
 """Where the password comes from, in which order, and what is said when it does not come."""
 
+import json
 import shlex
 import sys
 import threading
@@ -143,10 +144,12 @@ def test_a_command_that_prints_no_text_is_an_error():
     assert "hunter2" not in error.message
 
 
-def test_a_command_cannot_ask():
-    """Its standard input is empty, so that a cron job fails instead of waiting for a person."""
+def test_a_command_cannot_ask(spawn, config, home):
+    """Its standard input is empty, whatever ours holds, so that a cron job fails instead of waiting for a person."""
     command = shlex.join([sys.executable, "-c", "print(input())"])
-    assert "EOFError" in broken(replace(PROFILE, password_command=command)).message
+    config(f"[profiles.default]\nusername = 'ops@example.com'\npassword_command = {json.dumps(command)}\n")
+    done = spawn("whoami", env={"EVOCALL_HOME": str(home / "evocall")}, stdin="what a person types\n")
+    assert (done.returncode, "EOFError" in done.stderr) == (10, True), done.stderr
 
 
 def test_a_command_is_not_a_shell_line():

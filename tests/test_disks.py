@@ -273,6 +273,28 @@ def test_an_unknown_outcome_keeps_its_exit_code_when_nothing_can_be_written(sign
     assert 9 == done.returncode
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["history", "history --json", "flows", f"check {NUMBER}", "doctor --json", "completion bash", "--version", "-h"],
+)
+@pytest.mark.usefixtures("signed_in")
+def test_a_command_that_only_tells_something_fails_when_nobody_hears_it(dial, command):
+    """Exit 0 with half a document would make a script take it for whole."""
+    dial("key")
+    done = by_shell(f"{command} > /dev/full")
+    assert (done.returncode, "output could not be written" in done.stderr) == (10, True), done.stderr
+    assert by_shell(f"{command} | true").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["hangup 0001", "reconcile", "batch calls.csv --campaign c --yes"])
+def test_what_was_done_counts_when_the_output_cannot_be_written(signed_in, dial, tmp_path, monkeypatch, command):
+    dial("key")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls.csv").write_text(f"number\n{NUMBER}\n", encoding="utf-8")
+    done = by_shell(f"{command} > /dev/full")
+    assert (0, "defect" in done.stderr) == (done.returncode, False), done.stderr
+
+
 def assert_damage_stops(dial: Callable[[str], tuple[int, str, str]], journal: Path) -> None:
     """Exit 10, and the hint names the command that moves the journal away."""
     code, outcome, err = dial("key")

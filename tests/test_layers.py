@@ -1,6 +1,9 @@
 """Who may import whom: read from the source, so that a function-level import counts too."""
 
 import ast
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -33,20 +36,36 @@ MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
 
 
-def imports_of(module: str) -> set[str]:
-    """All that a module imports, wherever in it: `from evocall import phone` is `evocall.phone`."""
+def imports_of(module: str, *, types: bool = True) -> set[str]:
+    """All that a module imports, wherever in it, with or without what is there for its types only.
+
+    `from evocall import phone` is `evocall.phone`. `__version__` alone is no import: Python has loaded it before.
+    """
     found = set()
-    for node in ast.walk(TREES[module]):
+    for node in nodes_of(TREES[module], types=types):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} has a relative import, which these tests do not read"
-            inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
-            found |= inner or {str(node.module)}
+            names = {f"{node.module}.{alias.name}" for alias in node.names} - {"evocall.__version__"}
+            found |= {name if name in MODULES else str(node.module) for name in names}
     return found
 
 
+def nodes_of(node: ast.AST, *, types: bool) -> Iterator[ast.AST]:
+    """The node and all within it; without `types` not what is below `if TYPE_CHECKING`."""
+    yield node
+    for inner in ast.iter_child_nodes(node):
+        if types or not (isinstance(inner, ast.If) and ast.unparse(inner.test) == "TYPE_CHECKING"):
+            yield from nodes_of(inner, types=types)
+
+
 IMPORTS = {module: imports_of(module) for module in MODULES}
+
+
+def ours(found: set[str]) -> set[str]:
+    """Those that are modules of evocall."""
+    return {name for name in found if name.split(".")[0] == "evocall"}
 
 
 def importers_of(package: str) -> set[str]:
@@ -77,7 +96,58 @@ def within(package: str) -> set[str]:
     return {module for module in MODULES if module == package or module.startswith(f"{package}.")}
 
 
+def rows_of_the_layout() -> list[list[str]]:
+    """The table in CONTRIBUTING, as names of modules and packages in their order."""
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("| modules | about |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.+`) \|", table, re.MULTILINE)
+    return [[name_in_the_layout(name) for name in re.findall("`(.+?)`", row)] for row in rows]
+
+
+def name_in_the_layout(name: str) -> str:
+    return "evocall" if name == "__init__" else f"evocall.{name.rstrip('/')}"
+
+
+ROWS = rows_of_the_layout()
+ORDER = [name for row in ROWS for name in row]
+ROW = {name: number for number, row in enumerate(ROWS) for name in row}
+
+
+def room(module: str) -> str:
+    """What the layout calls it: itself, or the package that it is in."""
+    return ".".join(module.split(".")[:2])
+
+
 DOORS = within("evocall.commands") | {"evocall.api"}  # where people and programs come in
+
+
+def test_each_module_has_one_place_in_the_layout():
+    assert sorted(ORDER) == sorted({room(module) for module in MODULES})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_those_before_it(module):
+    """As CONTRIBUTING lists them.
+
+    For types alone any module of the same row will do, since an error carries a call, and an answer carries an error.
+    """
+    us = room(module)
+    needed = {room(name) for name in ours(imports_of(module, types=False))} - {us}
+    assert [name for name in needed if ORDER.index(name) > ORDER.index(us)] == []
+    assert [name for name in map(room, ours(IMPORTS[module])) if ROW[name] > ROW[us]] == []
+
+
+def test_no_imports_run_in_a_circle():
+    """Not in a package either, whose modules have one place."""
+    TopologicalSorter({module: ours(imports_of(module, types=False)) for module in MODULES}).prepare()
+
+
+def test_modules_are_imported_by_name():
+    """These tests cannot read a name that is made when the program runs; the two that do so are above all others."""
+    found = {
+        module for module, path in MODULES.items() if re.search("import_module|__import__", path.read_text("utf-8"))
+    }
+    assert found == {"evocall", "evocall.cli"}
 
 
 @pytest.mark.parametrize("library", OWNER)
@@ -99,9 +169,8 @@ def test_only_the_command_line_imports_commands():
 
 
 def test_only_the_command_line_prints():
-    """What others have to say comes from `wording`; `target` shows the exchanges of --verbose."""
-    printers = {"evocall.cli", "evocall.progress", "evocall.target"} | within("evocall.commands")
-    assert importers_of("evocall.output") <= printers
+    """What others have to say comes from `wording`."""
+    assert importers_of("evocall.output") <= {"evocall.cli"} | within("evocall.commands")
 
 
 def test_nothing_is_built_on_the_api():
@@ -124,8 +193,7 @@ def test_only_campaigns_and_settling_place_calls():
 @pytest.mark.parametrize("module", sorted(within("evocall.sandbox")))
 def test_the_sandbox_stands_alone(module):
     """It must not agree with evocall by sharing its mistakes."""
-    ours = {name for name in IMPORTS[module] if name.split(".")[0] == "evocall"}
-    assert ours <= within("evocall.sandbox")
+    assert ours(IMPORTS[module]) <= within("evocall.sandbox")
 
 
 def test_the_sandbox_is_started_by_commands_and_as_a_target_only():

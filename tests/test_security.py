@@ -342,6 +342,35 @@ def test_no_name_that_a_shell_could_take_for_a_command_is_offered_for_tab(
 # the program
 
 
+def test_the_password_command_has_no_terminal_to_ask_at(config, home):
+    """Neither by standard input nor by /dev/tty, although a person sits there and would type."""
+    pty = pytest.importorskip("pty", reason="terminals are a matter of POSIX")
+    with Sandbox(accounts=[Account("ops@example.com", PASSWORD)]) as server:
+        ask = "sh -c 'read -r typed </dev/tty && echo \"$typed\"'"
+        config(
+            f"[profiles.default]\nbase_url = {json.dumps(server.base_url)}\nusername = 'ops@example.com'\n"
+            f"password_command = {json.dumps(ask)}\n"
+        )
+        parent, child = pty.openpty()
+        terminal = os.ttyname(child)
+        os.write(parent, f"here\n{PASSWORD}\n".encode())
+        script = f"exec <{terminal} >{terminal}; read -r here </dev/tty; [ $here = here ] || exit 99; "
+        done = subprocess.run(
+            # A session leader's first terminal becomes its own.
+            ["/bin/sh", "-c", f'{script} exec "{sys.executable}" -m evocall whoami'],
+            env={"PATH": os.environ["PATH"], "EVOCALL_HOME": str(home / "evocall"), "TERM": "dumb"},
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        os.close(child)
+        os.close(parent)
+        assert (done.returncode, server.requests) == (10, []), done.stderr
+    assert "/dev/tty" in done.stderr
+
+
 RUNNING = {"subprocess", "pty", "multiprocessing", "pickle", "marshal", "shelve", "runpy", "code"}
 CALLS = {
     "eval",

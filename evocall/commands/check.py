@@ -31,9 +31,10 @@ def check(
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
-    """Read numbers exactly as dial would and say what it would do; no network, no login.
+    """Read numbers exactly as dial would and say what it would do, without service or login.
 
-    Exits with 0 when all may be dialled, 2 when one is not a number, else with 3 (refused) or 9 (held back).
+    Exits with 0 when all may be dialled, 2 when one is not a number, else with 3 (refused) or 9 (held back). It looks
+    into the journal; one in PostgreSQL is connected to, and 10 means that it is not there.
 
     Examples:
 

@@ -33,8 +33,8 @@ def doctor(
     """
     from evocall.diagnosis import Diagnosis
     from evocall.flight import watchman
-    from evocall.output import Screen
-    from evocall.target import target, trace
+    from evocall.output import Screen, trace
+    from evocall.target import target
     from evocall.wording import SCHEMA
 
     screen = Screen(as_json=json)

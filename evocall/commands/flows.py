@@ -29,11 +29,11 @@ def flows(
       evocall flows alert --sandbox --json
     """
     from evocall import catalog, remembered
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.target import target
 
     screen = Screen(as_json=json, quiet=quiet)
-    with target(profile, sandbox=sandbox) as there, there.service(verbose=verbose) as service:
+    with target(profile, sandbox=sandbox) as there, there.service(trace=trace if verbose else None) as service:
         found = sorted(catalog.flows(service, text, tell=screen.note), key=lambda flow: (flow.name.casefold(), flow.id))
     remembered.remember(there.profile, [flow.name for flow in found])
     if json:

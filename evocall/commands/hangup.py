@@ -21,17 +21,17 @@ def hangup(
 
       evocall hangup 6743a0b1c2d3e4f5a6b7c8d9 --json
     """
-    from evocall import places, sessions
+    from evocall import profiles, sessions
     from evocall.journal import Journal
     from evocall.model import Phase
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.target import session_of, target_of
     from evocall.wording import SCHEMA
 
     screen = Screen(as_json=json, quiet=quiet)
-    with Journal(places.meant(profile)) as journal:
+    with Journal(profiles.journal_place(profile)) as journal:
         record = journal.find(call)
-        with target_of(record, call, profile) as there, there.service(verbose=verbose) as service:
+        with target_of(record, call, profile) as there, there.service(trace=trace if verbose else None) as service:
             session = session_of(record, call, service, journal)
             if session is None or not session.id:
                 raise NotFound(f"The service shows no session for {call}.", hint="evocall show tells what is known.")

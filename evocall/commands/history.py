@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 KEPT = timedelta(days=1)
+MOST = 1_000_000_000  # calls; more than a journal will ever hold
 HEADINGS = ("call", "when", "outcome", "number", "flow", "profile", "session", "why")
 CSV_COLUMNS = (
     "call",
@@ -51,14 +52,14 @@ def history(
         str | None,
         typer.Option("--since", metavar="WHEN", help="Only calls since then: 2026-11-23, an ISO time, 90m, 24h, 7d"),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most this many")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=MOST, help="At most this many")] = 50,
     region: options.RegionOption = None,
     profile: options.ProfileOption = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Show the rehearsals made with --sandbox instead")] = False,
     json: options.JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
 ) -> None:
-    """Show the calls in the journal, newest first.
+    """Show the calls in the journal, newest first: those of --profile, or EVOCALL_PROFILE, if there is one, else all.
 
     Examples:
 
@@ -68,19 +69,20 @@ def history(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from evocall import phone, places
+    from evocall import phone, profiles
     from evocall.journal import Filter, Journal
     from evocall.output import Screen
     from evocall.wording import call_document
 
     wanted = Filter(
+        profile=None if sandbox else profile,
         campaign=campaign,
         number=phone.read(number, region=region).e164 if number is not None else None,
         outcome=_outcome(outcome) if outcome is not None else None,
         since=_moment(since) if since is not None else None,
         limit=limit,
     )
-    with Journal(places.meant(profile, sandbox=sandbox)) as journal:
+    with Journal(profiles.journal_place(profile, sandbox=sandbox)) as journal:
         records = list(journal.calls(wanted))
     screen = Screen(as_json=json)
     if json:
@@ -104,7 +106,8 @@ def purge(
 ) -> None:
     """Delete old calls from the journal, for data retention; their once-keys may then be used again.
 
-    Those whose outcome is unknown are deleted too. The calls of the last 24 hours always stay.
+    Those whose outcome is unknown are deleted too. The calls of the last 24 hours always stay. With --profile, or
+    EVOCALL_PROFILE, only that profile's calls go.
 
     Examples:
 
@@ -112,7 +115,7 @@ def purge(
 
       evocall history purge --older-than 52w --quiet
     """
-    from evocall import places
+    from evocall import profiles
     from evocall.journal import Journal
     from evocall.output import Screen
 
@@ -121,8 +124,8 @@ def purge(
         raise UsageError(
             f"--older-than is at least 1d, not {older_than}: caps and hold-backs need the calls of the last 24 hours."
         )
-    with Journal(places.meant(profile)) as journal:
-        deleted = journal.purge(datetime.now(UTC) - age)
+    with Journal(profiles.journal_place(profile)) as journal:
+        deleted = journal.purge(datetime.now(UTC) - age, profile)
     Screen(quiet=quiet).note(f"{deleted} calls deleted.")
 
 

@@ -33,11 +33,11 @@ def numbers(
       evocall numbers 555 --sandbox --json
     """
     from evocall import catalog
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.target import target
 
     screen = Screen(as_json=json, quiet=quiet)
-    with target(profile, sandbox=sandbox) as there, there.service(verbose=verbose) as service:
+    with target(profile, sandbox=sandbox) as there, there.service(trace=trace if verbose else None) as service:
         found = sorted(catalog.numbers(service, text, tell=screen.note), key=lambda owned: owned.number)
     if json:
         screen.document([asdict(owned) for owned in found])

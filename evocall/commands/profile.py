@@ -18,10 +18,9 @@ NameArgument = Annotated[
 
 
 def _keys(incomplete: str) -> list[str]:
-    from evocall.settings import GUARD_KEYS, PROFILE_KEYS
+    from evocall.settings import NAMED, single
 
-    names = [*sorted({*PROFILE_KEYS} - {"guard", "flows", "contacts"})]
-    names += [f"guard.{key}" for key in GUARD_KEYS] + ["flows.", "contacts."]
+    names = [*sorted(single()), *(f"{table}." for table in NAMED)]
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -43,20 +43,20 @@ def reconcile(
 
       evocall reconcile 0001 --json
     """
-    from evocall import places, settling
+    from evocall import profiles, settling
     from evocall.journal import Journal
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.target import target_of
 
     screen = Screen(as_json=json, quiet=quiet)
     found = []
-    with Journal(places.meant(profile)) as journal, ExitStack() as open_:
+    with Journal(profiles.journal_place(profile)) as journal, ExitStack() as open_:
         services: dict[tuple[str | None, str | None], Service] = {}
         for record in _named(journal, calls) if calls else _unknown(journal, profile):
             place = (record.call.profile, record.call.base_url)
             if place not in services:
                 there = open_.enter_context(target_of(record, record.call.id or "", profile))
-                services[place] = open_.enter_context(there.service(verbose=verbose))
+                services[place] = open_.enter_context(there.service(trace=trace if verbose else None))
             finding = settling.look(record, services[place], journal)
             placed = finding.verdict is settling.Verdict.PLACED
             found.append((settling.settle(record, finding, journal) if placed else record, finding))

@@ -8,11 +8,7 @@ from evocall.errors import UsageError
 
 if TYPE_CHECKING:
     from evocall.sandbox import Sandbox
-
-SCRIPT = """\
-Numbers +1 814 555 01xx choose what happens: 0111 busy, 0112 no answer, 0129 and 0153 first come back with a wait,
-0140 to 0144 are refused, 0150 to 0152 and 0160 to 0163 leave you not knowing. All others ring and answer.
-"""
+    from evocall.sandbox.faults import Fault
 
 
 def sandbox(
@@ -45,15 +41,36 @@ def sandbox(
 
 
 def _welcome(server: "Sandbox") -> str:
+    from evocall.sandbox.faults import FAULTS
+
     accounts = "\n".join(f"  {a.username}  {a.password}  {', '.join(a.roles)}" for a in server.accounts)
     flows = "\n".join(f"  {flow.id}  {flow.name}" for flow in server.flows)
     numbers = "\n".join(f"  {number}" for number in server.numbers)
+    faults = "\n".join(f"  0{digits}  {_fate(fault)}" for digits, fault in FAULTS.items())
     return (
         f"Sandbox at {server.base_url}; it rings nobody. Ctrl-C ends it.\n\n"
-        f"Accounts\n{accounts}\n\nFlows\n{flows}\n\nOwned numbers, usable as caller ID\n{numbers}\n\n{SCRIPT}\n"
+        f"Accounts\n{accounts}\n\nFlows\n{flows}\n\nOwned numbers, usable as caller ID\n{numbers}\n\n"
+        f"Numbers +1 814 555 01xx choose what happens; all others ring and are answered\n{faults}\n\n"
         "Paste this into another shell:\n"
         f"export EVOCALL_BASE_URL={server.base_url}\n"
         f"export EVOCALL_USERNAME={server.manager.username}\n"
         f"export EVOCALL_PASSWORD={server.manager.password}\n"
         f"export EVOCALL_FLOW={server.flows[0].name}\n"
     )
+
+
+def _fate(fault: "Fault") -> str:
+    """What becomes of a dial, in a few words: of the call, then of the answer."""
+    from evocall.sandbox.answers import Delivery
+
+    call = f"placed, ends as {fault.ending}" if fault.places else "no call"
+    if fault.passes:
+        call += " the first time"
+    answers = {
+        Delivery.WHOLE: f"answer {fault.refusal.status}" if fault.refusal else "",
+        Delivery.HALF: "half an answer",
+        Delivery.LATE: "a late answer",
+        Delivery.RESET: "connection reset",
+    }
+    answer = "answer without a body" if fault.silent else answers[fault.delivery]
+    return f"{call}; {answer}" if answer else call

@@ -28,20 +28,23 @@ def show(
 
       evocall show 0001 --json
     """
-    from evocall import places
+    from evocall import profiles
     from evocall.journal import Journal
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.target import session_of, target_of
 
     screen = Screen(as_json=json)
-    with Journal(places.meant(profile, sandbox=sandbox)) as journal:
+    with Journal(profiles.journal_place(profile, sandbox=sandbox)) as journal:
         record = journal.find(call)
         if record is not None and not json:
             screen.lines(_local(record))
         session = None
         if not sandbox:
             try:
-                with target_of(record, call, profile) as there, there.service(verbose=verbose) as service:
+                with (
+                    target_of(record, call, profile) as there,
+                    there.service(trace=trace if verbose else None) as service,
+                ):
                     session = session_of(record, call, service, journal)
             except EvocallError as error:
                 error.call = record.call if record else None

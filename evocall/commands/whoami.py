@@ -20,14 +20,14 @@ def whoami(
 
       evocall whoami --sandbox --json
     """
-    from evocall.output import Screen
+    from evocall.output import Screen, trace
     from evocall.target import target
     from evocall.wording import SCHEMA
 
     screen = Screen(as_json=json, quiet=quiet)
     with target(profile, sandbox=sandbox) as there:
         credential = there.credential()
-        with there.service(verbose=verbose) as service:
+        with there.service(trace=trace if verbose else None) as service:
             identity = service.whoami()
     username = identity.username or credential.username
     identity.refuse_without_role(credential.username)

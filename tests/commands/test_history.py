@@ -30,9 +30,19 @@ def path(home):
 def called(path):
     """Puts a call into the journal: its number, what it came to, and how long ago that was."""
 
-    def call(number="+18145550100", outcome="placed", *, ago=timedelta(0), at=None, flow="f", campaign=None, once=None):
+    def call(
+        number="+18145550100",
+        outcome="placed",
+        *,
+        ago=timedelta(0),
+        at=None,
+        profile="default",
+        flow="f",
+        campaign=None,
+        once=None,
+    ):
         callee = Number(number, number, number, number, "US", NumberClass.FIXED, ("America/New_York",))
-        plan = Plan(callee, Flow(flow), None, Profile("default", username="ops@example.com"))
+        plan = Plan(callee, Flow(flow), None, Profile(profile, username="ops@example.com"))
         with Journal(path) as journal:
             reserved = journal.reserve(
                 plan,
@@ -297,6 +307,21 @@ def test_a_purge_keeps_what_is_younger_and_says_how_many_went(evocall, listed, c
     result = evocall("history", "purge", "--older-than", age)
     assert (result.code, f"{3 - len(left)} calls deleted" in result.out + result.err) == (0, True)
     assert left == listed()
+
+
+def test_history_and_purge_with_a_profile_leave_the_calls_of_others_alone(evocall, listed, called, config):
+    """Production's keys must not go because a test account is tidied up."""
+    config("[profiles.default]\n[profiles.staging]\n")
+    called("+18145550100", ago=timedelta(days=91))
+    called("+18145550101", ago=timedelta(days=91), profile="staging")
+    assert (listed("--profile", "staging"), listed("--profile", "default"), listed()) == (["01"], ["00"], ["01", "00"])
+    assert "1 calls deleted" in evocall("history", "purge", "--older-than", "30d", "--profile", "staging").err
+    assert listed() == ["00"]
+    assert "1 calls deleted" in evocall("history", "purge", "--older-than", "30d").err
+
+
+def test_a_limit_beyond_all_journals_is_a_usage_error(evocall):
+    assert evocall("history", "--limit", "9" * 20).code == 2
 
 
 def test_a_purged_key_may_be_used_again(evocall, change, signed_in):
