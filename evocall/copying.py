@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from evocall.errors import UsageError
-from evocall.journal import Journal
+from evocall.journal import Journal, newest_purged
 from evocall.records import OPEN, newest_first
 from evocall.transactions import Cursor
 
@@ -20,11 +20,13 @@ AT_A_TIME = 5_000  # rows
 def copy(source: Journal, target: Journal) -> int:
     """How many calls were carried over; nobody can dial by either journal meanwhile.
 
-    Raises UsageError when a call is being placed by the one, or when the other has calls.
+    Raises UsageError when a call is being placed by the one, when the other has calls, or when both are in
+    one database.
     """
-    copied = 0
+    copied = newest = 0
 
     def read(reading: Cursor) -> None:
+        nonlocal newest
         reading.execute(f"SELECT COUNT(*) FROM calls WHERE state IN {OPEN}")  # noqa: S608
         if reading.fetchone()[0]:
             raise UsageError(
@@ -32,6 +34,8 @@ def copy(source: Journal, target: Journal) -> int:
                 hint="Try again when it is over.",
                 code="in_flight",
             )
+
+        newest = newest_purged(reading)
 
         def rows(select: str, values: Sequence[Any] = ()) -> Iterator[Any]:
             reading.execute(select, values)
@@ -58,12 +62,26 @@ def copy(source: Journal, target: Journal) -> int:
             copied += len(page)
         writing.execute("DELETE FROM campaigns")  # begun there, but without a call
         writing.executemany(_insert("campaigns", CAMPAIGNS), list(rows(f"SELECT {CAMPAIGNS} FROM campaigns")))  # noqa: S608
-        [newest] = next(rows("SELECT newest FROM purged"))
         writing.execute("UPDATE purged SET newest = ? WHERE newest < ?", (newest, newest))
 
+    _refuse_one_lock(source, target)
     source.bury()
     source.engine.transaction(read, long=True)
     return copied
+
+
+def _refuse_one_lock(source: Journal, target: Journal) -> None:
+    """A transaction on the one is open while the other is written, and would wait for itself."""
+    lock, one = source.engine.where()
+    other_lock, other = target.engine.where()
+    if (lock, one) == (other_lock, other):
+        raise UsageError(f"{source.name} and {target.name} are one journal.", code="same_journal")
+    if lock == other_lock:
+        raise UsageError(
+            "Both journals are in one database, where only one transaction runs at a time.",
+            hint="Copy into a new file first, and from that file into the other schema.",
+            code="same_database",
+        )
 
 
 def _insert(table: str, columns: str) -> str:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from evocall.pacing import Pace
 
 ANSWERED = "UPDATE calls SET state = ?, http_status = ?, session_id = ?, response = ?, error = ?, duration_ms = ?"
-RESOLVE = f"{ANSWERED} WHERE id = ? AND (settled IS NULL OR ? = 'placed')"
+RESOLVE = f"{ANSWERED} WHERE id = ? AND holder = ? AND (settled IS NULL OR ? = 'placed')"
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
 )
@@ -74,6 +74,7 @@ class Journal:
         self.name = self.engine.name
         self._unrecorded: set[int] = set()
         self._never_sent: set[int] = set()  # reserved, if at all, when nobody heard of it any more
+        self._forgotten: set[int] = set()  # ours, but lost with the commits of a server that failed
         self._transactions = Transactions(self.engine)
         self.campaigns = Campaigns(self.engine, self._transactions, self.bury)
 
@@ -168,16 +169,17 @@ class Journal:
 
         Raises JournalError when somebody took the row for that of a dead process: then none must follow.
         """
-        statement = f"{ANSWERED} WHERE id = ? AND state IN (?, ?)"
-        self._go_on(reserved, statement, (WAITING, *of_answer(answer, None), reserved.id, SENDING, WAITING))
+        statement = f"{ANSWERED} WHERE id = ? AND holder = ? AND state IN (?, ?)"
+        values = (WAITING, *of_answer(answer, None), reserved.id, self.engine.holder, SENDING, WAITING)
+        self._go_on(reserved, statement, values)
 
     def resume(self, reserved: Reserved, attempt: int, now: datetime) -> Reserved:
         """Another attempt begins now. Raises JournalError when somebody took the row for that of a dead process."""
         statement = (
             "UPDATE calls SET state = ?, attempt = ?, requested_at = ? "
-            "WHERE id = ? AND (state = ? OR state = ? AND attempt = ?)"
+            "WHERE id = ? AND holder = ? AND (state = ? OR state = ? AND attempt = ?)"
         )
-        values = (SENDING, attempt, milliseconds(now), reserved.id, WAITING, SENDING, attempt)
+        values = (SENDING, attempt, milliseconds(now), reserved.id, self.engine.holder, WAITING, SENDING, attempt)
         return self._go_on(reserved, statement, values)
 
     def _go_on(self, reserved: Reserved, statement: str, values: Sequence[Any]) -> Reserved:
@@ -193,32 +195,56 @@ class Journal:
         return self._transactions.together(work)
 
     def resolve(self, reserved: Reserved, answer: Answer, duration: timedelta) -> Record:
-        """Write down what the call came to, and return it as it will be remembered."""
-        values = _resolution(reserved, answer, duration)
+        """Write down what the call came to, and return it as it will be remembered.
+
+        Raises JournalError when its row is gone; another host's call may then have its number.
+        """
+        values = self._resolution(reserved, answer, duration)
 
         def work(cursor: Cursor) -> Record:
             cursor.execute(RESOLVE, values)
-            cursor.execute(f"SELECT {COLUMNS} FROM calls WHERE id = ?", (reserved.id,))  # noqa: S608
-            return record(cursor.fetchone())
+            cursor.execute(
+                f"SELECT {COLUMNS} FROM calls WHERE id = ? AND holder = ?",  # noqa: S608
+                (reserved.id, self.engine.holder),
+            )
+            row = cursor.fetchone()
+            if row is None:
+                self._forgotten.add(reserved.id)
+                raise _gone(call_id(reserved.id))
+            return record(row)
 
         try:
             return self._transactions.together(work)
-        except JournalError:
+        except BaseException:
             self._unrecorded.add(reserved.id)
             raise
 
     def resolve_soon(self, reserved: Reserved, answer: Answer, duration: timedelta) -> None:
         """As `resolve`, on disk only with the next transaction or `flush`; until then the call counts as unknown."""
-        values = _resolution(reserved, answer, duration)
+        values = self._resolution(reserved, answer, duration)
         if_lost = partial(self._unrecorded.add, reserved.id)
         self._transactions.later(lambda cursor: cursor.execute(RESOLVE, values), if_lost)
 
+    def _resolution(self, reserved: Reserved, answer: Answer, duration: timedelta) -> tuple[str | int | None, ...]:
+        """The values of `RESOLVE`."""
+        outcome = answer.outcome.value
+        return (outcome, *of_answer(answer, duration), reserved.id, self.engine.holder, outcome)
+
     def try_out(self) -> timedelta:
-        """Write, as for a call, what changes nothing; how far the journal's clock is ahead of ours."""
+        """Write what a call writes, and take it back; how far the journal's clock is ahead of ours."""
 
         def work(cursor: Cursor) -> None:
-            self.engine.show_life(cursor)
+            holder = self.engine.show_life(cursor)
             cursor.execute("UPDATE schema_version SET version = version")
+            number = _newest(cursor) + 1
+            cursor.execute("SAVEPOINT tried_out")
+            cursor.execute(
+                "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, attempt, requested_at) "
+                "VALUES (?, ?, ?, '', '', '', '', '', 1, 0)",
+                (number, WAITING, holder),
+            )
+            cursor.execute("UPDATE calls SET state = ? WHERE id = ?", (Outcome.NOT_PLACED.value, number))
+            cursor.execute("ROLLBACK TO SAVEPOINT tried_out")
 
         self._transactions.together(work)
         return self.engine.ahead()
@@ -257,7 +283,11 @@ class Journal:
         yield from map(record, islice(found, wanted.limit))
 
     def find(self, name: str) -> Record | None:
-        """The call with this short name, in any case, or with this session ID; None when there is none."""
+        """The call with this short name, in any case, or with this session ID; None when there is none.
+
+        Raises JournalError for a call of ours whose row is gone, since another one may be called like it.
+        """
+        self._refuse_forgotten(name)
         self.bury()
         for condition, value in (("id = ?", call_number(name)), ("session_id = ?", storable(name))):
             for row in newest_first(self._transactions.rows, COLUMNS, (condition,), (value,), 1):
@@ -287,11 +317,16 @@ class Journal:
         return self._changed(name, work)
 
     def _changed(self, name: str, work: Callable[[Cursor], None]) -> Record:
+        self._refuse_forgotten(name)
         self._transactions.together(work)
         record = self.find(name)
         if record is None:
-            raise JournalError(f"The call {name} is not in the journal any more.")
+            raise _gone(name)
         return record
+
+    def _refuse_forgotten(self, name: str) -> None:
+        if call_number(name) in self._forgotten:
+            raise _gone(name)
 
     def newest(self) -> int:
         """The number of the newest call; those that begin from now on have higher ones."""
@@ -351,14 +386,25 @@ def _engine(place: Path | str) -> Engine:
     return Database(place)
 
 
-def _resolution(reserved: Reserved, answer: Answer, duration: timedelta) -> tuple[str | int | None, ...]:
-    """The values of `RESOLVE`."""
-    return (answer.outcome.value, *of_answer(answer, duration), reserved.id, answer.outcome.value)
+def newest_purged(cursor: Cursor) -> int:
+    """The highest number that a call had which was deleted, 0 before there was one. Raises JournalError without it."""
+    cursor.execute("SELECT newest FROM purged")
+    row = cursor.fetchone()
+    if row is None:
+        raise JournalError(
+            "The journal's table purged is empty, so it is not known which names calls have had.",
+            hint="INSERT INTO purged (newest) VALUES (0) mends it.",
+            code="damaged",
+        )
+    return int(row[0])
+
+
+def _gone(name: str) -> JournalError:
+    return JournalError(f"The call {name} is not in the journal any more.")
 
 
 def _newest(cursor: Cursor) -> int:
     """The highest number that a call has ever had, so that no other call is ever called like it."""
     cursor.execute("SELECT COALESCE(MAX(id), 0) FROM calls")
     kept = int(cursor.fetchone()[0])
-    cursor.execute("SELECT newest FROM purged")
-    return max(kept, int(cursor.fetchone()[0]))
+    return max(kept, newest_purged(cursor))

@@ -1,6 +1,5 @@
 """Where a journal is: a file of this machine, or a PostgreSQL database that many hosts share."""
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,11 @@ def is_url(text: str) -> bool:
         return bool(unquote(text, errors="strict").encode())
     except UnicodeError:
         return False
+
+
+def is_in_keywords(text: str) -> bool:
+    """Whether this names a database in libpq's other spelling, such as `host=db dbname=evocall`."""
+    return re.search(r"(?:^|\s)(?:host|hostaddr|dbname|service|password|user)\s*=\s*\S", text) is not None
 
 
 def checked(url: str) -> str:
@@ -63,29 +67,13 @@ def of(profile: "Profile", *, sandbox: bool = False) -> Path | str:
     return paths.journal_file(sandbox=True) if sandbox else profile.journal or paths.journal_file()
 
 
-def meant(name: str | None = None, *, sandbox: bool = False) -> Path | str:
-    """The place of the journal of the profile that `name`, or no name, means, for commands that need only that."""
-    if sandbox:
-        return paths.journal_file(sandbox=True)
-    from evocall import profiles
-
-    named = os.environ.get("EVOCALL_JOURNAL")
-    if named and name is None:
-        return checked(named)
-    config = profiles.load(paths.config_file())
-    everywhere = {profile.journal for profile in config.profiles.values()}
-    if name is None and len(everywhere) == 1:
-        return everywhere.pop() or paths.journal_file()
-    return of(config.choose(name))
-
-
 def exists(place: Path | str) -> bool:
     """Whether there may be calls at that place; a database is taken to be there."""
     return not isinstance(place, Path) or place.exists()
 
 
 def _is_secret(key: str) -> bool:
-    return "password" in key.lower() or "secret" in key.lower()
+    return re.search("password|secret|scram_(?:client|server)_key", key, re.IGNORECASE) is not None
 
 
 def _parameters(match: re.Match[str]) -> list[tuple[str, str]]:

@@ -6,11 +6,12 @@ and that ends by the server's clock. A connection that breaks is made anew, with
 
 import math
 import os
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ except ImportError as missing:
 
 PATIENCE = 10.0  # seconds in which a transaction is done, or given up
 LONG = 3600.0  # seconds; millions of calls are not copied in ten
+BRIEF = 2.0  # seconds for a server that was given up already, and for the goodbye
 PAUSE = 0.2  # seconds between two attempts to connect again
 LEASE, RENEWAL = 30_000, 10.0  # milliseconds that a lease lasts, seconds after which it is renewed
 SURE = 25.0  # seconds after a renewal in which no clock may have ended the lease
@@ -45,6 +47,7 @@ BEGIN = """
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL idle_in_transaction_session_timeout = '8s';
     SET LOCAL lock_timeout = '8s';
+    SET LOCAL statement_timeout = 0;
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
     SELECT pg_advisory_xact_lock(7310873265411)
 """
@@ -53,19 +56,25 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS leases (holder TEXT PRIMARY KEY, ends_at BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS paces (account TEXT PRIMARY KEY, free_at BIGINT NOT NULL, held_until BIGINT NOT NULL)",
 )
+# What a first connection meets that is over in a moment: a restart, or more clients than the server takes.
+PASSES = (
+    "Connection refused|reset by peer|closed the connection unexpectedly|on that socket|starting up|shutting down|"
+    "recovery mode|not yet accepting|administrator command|too many (?:clients|connections)|connection slots|"
+    "no more connections"
+)
 HINTS = {
     "password": "PGPASSWORD, ~/.pgpass or a service file can give the password.",
-    "does not exist": "createuser makes a user, createdb a database.",
+    r'(?:role|database) "[^"]*" does not exist': "createuser makes a user, createdb a database.",
     "permission denied": "The journal's user must own its database, or may create tables in a schema of it.",
     "no schema": "CREATE SCHEMA makes the one that the URL's search_path names.",
+    "unsupported startup parameter": "PgBouncer refuses ?options=; leave it out, and name the schema once in the "
+    "database: ALTER ROLE evocall SET search_path = evocall.",
     "read-only": "That server follows another one; ?target_session_attrs=read-write finds the one to write to.",
+    "root certificate|certificate verify failed": "PGSSLROOTCERT names the file with the authorities to trust, such as "
+    "/etc/ssl/certs/ca-certificates.crt.",
     "lock timeout": "Another host keeps it locked; try again.",
-    "refused": "Is PostgreSQL running there, and does it listen?",
-    "timeout": "Is PostgreSQL running there, and may this host reach it?",
-    "resolve": "Is the name of its host right?",
-    "translate host name": "Is the name of its host right?",
-    "not known": "Is the name of its host right?",
-    "no answer": "Is PostgreSQL running there, and may this host reach it?",
+    "refused|timeout|no answer": "Is PostgreSQL running there, and may this host reach it?",
+    "resolve|translate host name|not known": "Is the name of its host right?",
 }
 
 
@@ -78,6 +87,7 @@ class Database:
         self.name = without_password(url)
         self.holder: str | None = None
         self.term = 0
+        self._given_up = False
         self._shown_at: float | None = None
         self._sure_until = math.inf  # there is no lease yet that could end
         self._lock = threading.RLock()
@@ -85,7 +95,7 @@ class Database:
         with self._guarded():
             self._options = {**CONNECT, **_options(url, self.name)}
             deadline = time.monotonic() + PATIENCE
-            self._connection = self._connected(deadline)
+            self._connection = self._reached(deadline)
             try:
                 self._prepare(deadline)
             except BaseException:
@@ -93,26 +103,39 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Give the lease back, as far as the server can be reached, and end the connection."""
+        """Give the lease back, if that is quickly done, since it ends by itself, and end the connection."""
         self._closing.set()
-        with self._lock, suppress(psycopg.Error):
-            if self.holder is not None:
-                with self._cut_at(time.monotonic() + PATIENCE):
-                    self._connection.execute("DELETE FROM leases WHERE holder = %s", (self.holder,))
-            self._connection.close()
+        if not self._lock.acquire(timeout=BRIEF):
+            self._cut()  # the thread that still waits for an answer then ends by itself
+            return
+        try:
+            with suppress(psycopg.Error):
+                if self.holder is not None:
+                    with self._cut_at(time.monotonic() + BRIEF):
+                        self._connection.execute("DELETE FROM leases WHERE holder = %s", (self.holder,))
+                self._connection.close()
+        finally:
+            self._lock.release()
 
     def transaction(self, work: Callable[[Cursor], object], *, long: bool = False) -> None:
-        """All of the work committed, or none of it as far as can be known."""
+        """All of the work committed, or none of it as far as can be known.
+
+        That of a `long` one may last an hour, but nobody waits so long for the lock, or for what a commit waits for.
+        """
+
+        def command(text: str) -> None:
+            with self._cut_at(time.monotonic() + PATIENCE) if long else nullcontext():
+                self._connection.execute(text)
 
         def alone() -> None:
             self._shown_at = None
-            self._connection.execute(BEGIN)
+            command(BEGIN)
             work(_Cursor(self._connection.cursor()))
-            self._connection.execute("COMMIT")
+            command("COMMIT")
             if self._shown_at is not None:
                 self._sure_until = self._shown_at + SURE
 
-        self._do(alone, LONG if long else PATIENCE)
+        self._do(alone, long=long)
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """What a SELECT finds, all of it at once."""
@@ -157,6 +180,13 @@ class Database:
 
         return CommonPace(self, account, per_second)
 
+    def where(self) -> tuple[str, str]:
+        """The database, whatever names its server has, and the schema in it."""
+        begun_at = "EXTRACT(EPOCH FROM pg_postmaster_start_time())"
+        select = f"SELECT current_database(), {begun_at}::TEXT, current_schema()"
+        [[database, begun, schema_name]] = self.rows(select)
+        return f"{database} {begun}", schema_name
+
     def ahead(self) -> timedelta:
         """How far the server's clock is ahead of this host's."""
         [[now]] = self.rows(f"SELECT {NOW}")
@@ -168,10 +198,13 @@ class Database:
                 if not self._closing.is_set():
                     self.transaction(self.show_life)
 
-    def _do(self, act: Callable[[], None], patience: float = PATIENCE) -> None:
+    def _do(self, act: Callable[[], None], *, long: bool = False) -> None:
         """Do it, and once more over a new connection each time that one is lost, until the patience is at an end."""
-        deadline = until = time.monotonic() + patience
+        begun = time.monotonic()
         with self._lock, self._guarded():
+            deadline = until = begun + (LONG if long else PATIENCE)
+            if self._given_up:
+                deadline = until = time.monotonic() + min(BRIEF, PATIENCE)
             while True:
                 try:
                     self._attempt(act, deadline)
@@ -179,10 +212,12 @@ class Database:
                     if not self._is_lost(error):
                         raise
                     until = min(until, time.monotonic() + PATIENCE)
-                    if time.monotonic() + PAUSE > until:
+                    if self._closing.is_set() or time.monotonic() + PAUSE > until:
+                        self._given_up = True
                         raise psycopg.OperationalError(f"no answer within {PATIENCE:g} seconds ({error})") from error
                     time.sleep(PAUSE)
                 else:
+                    self._given_up = False
                     return
 
     def _attempt(self, act: Callable[[], None], deadline: float) -> None:
@@ -203,6 +238,16 @@ class Database:
         if gone:
             self._connection.close()
         return gone
+
+    def _reached(self, deadline: float) -> psycopg.Connection[Any]:
+        """The first connection; what passes is waited for, but no wrong name or password."""
+        while True:
+            try:
+                return self._connected(deadline)
+            except psycopg.OperationalError as error:
+                if not re.search(PASSES, str(error)) or time.monotonic() + PAUSE > deadline:
+                    raise
+                time.sleep(PAUSE)
 
     def _connected(self, deadline: float) -> psycopg.Connection[Any]:
         """A connection before the deadline, whatever names, networks and servers do meanwhile."""
@@ -249,7 +294,7 @@ class Database:
         with self._cut_at(deadline):
             version = self._version()
         if version != schema.VERSION:
-            self.transaction(self._migrate, long=True)
+            self.transaction(self._migrate, long=version > 0)
 
     def _version(self) -> int:
         """The version of the tables; 0 where there are none."""
@@ -257,7 +302,12 @@ class Database:
             row = self._connection.execute("SELECT version FROM schema_version").fetchone()
         except psycopg.errors.UndefinedTable:
             return 0
-        return int(row[0]) if row else 0
+        if row is not None and not isinstance(row[0], int):
+            raise JournalError(
+                f"The journal {self.name} cannot be used: its table schema_version is another program's.",
+                hint="Give the journal a database of its own, or a schema: ?options=-csearch_path%3Devocall.",
+            )
+        return row[0] if row else 0
 
     def _migrate(self, cursor: Cursor) -> None:
         cursor.execute("SELECT to_regclass('schema_version')")
@@ -274,7 +324,7 @@ class Database:
             text = " ".join(str(error).split()).rstrip(".?")
             raise JournalError(
                 f"The journal {self.name} cannot be used: {text}. Without it nothing is dialled.",
-                hint=next((hint for mark, hint in HINTS.items() if mark in text), None),
+                hint=next((hint for mark, hint in HINTS.items() if re.search(mark, text)), None),
             ) from error
 
 

@@ -149,5 +149,6 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:
         return "a number with thousands of digits"
-    secret = re.search("@|passw|secret", unquote(text), re.IGNORECASE)
-    return "one with a login in it" if secret and "://" in text else text
+    secret = re.search("@|passw|secret|scram_", unquote(text), re.IGNORECASE)
+    names_database = "://" in text or (isinstance(value, str) and places.is_in_keywords(value))
+    return "one with a login in it" if secret and names_database else text

@@ -103,6 +103,12 @@ class File:
         """The kernel keeps the lease, however long the process stands still."""
         return True
 
+    def where(self) -> tuple[str, str]:
+        """The file, whatever path names it."""
+        with self._guarded():
+            file = self.path.stat()
+        return f"{file.st_dev} {file.st_ino}", ""
+
     def ahead(self) -> timedelta:
         """The clock is this machine's."""
         return timedelta()
@@ -150,7 +156,12 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _version(connection: sqlite3.Connection) -> int:
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
-    return int(connection.execute("SELECT version FROM schema_version").fetchone()[0]) if known else 0
+    if not known:
+        return 0
+    row = connection.execute("SELECT version FROM schema_version").fetchone()
+    if row is None or not isinstance(row[0], int):
+        raise sqlite3.DatabaseError("its schema_version is another program's, so it is not a database of evocall's")
+    return row[0]
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -78,6 +78,10 @@ class Engine(Protocol):
         """Whether nobody can have taken this process for dead in that term; asks nobody, and so takes no time."""
         ...
 
+    def where(self) -> tuple[str, str]:
+        """What its transactions lock, and which of the journals that share the lock it is."""
+        ...
+
     def ahead(self) -> timedelta:
         """How far the clock of leases and pace is ahead of ours."""
         ...

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,12 @@ SHORT_LEASES = """
 from evocall import postgres
 from evocall.__main__ import main
 postgres.LEASE, postgres.SURE, postgres.RENEWAL = 1_000, 0.5, 0.2
+main()
+"""
+HURRIED = """
+from evocall import postgres
+from evocall.__main__ import main
+postgres.PATIENCE = 1.0
 main()
 """
 COUNT_SLOTS = """
@@ -292,6 +299,7 @@ def test_a_database_that_is_gone_after_the_post_leaves_unknown_and_the_user_the_
     try:
         with FaultServer(stop_then_place) as server:
             [host, other] = hosts(2, server.base_url)
+            host.program = ("-c", HURRIED)
             code, out, err = host.run("dial", "+18145550100", "--once", "key", "--json")
     finally:
         postgres.start()
@@ -303,6 +311,28 @@ def test_a_database_that_is_gone_after_the_post_leaves_unknown_and_the_user_the_
         other.environment["EVOCALL_BASE_URL"] = server.base_url
         assert other.run("dial", "+18145550100", "--once", "key")[0] == 9
         assert server.posts == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [(PLACED, 0), (http("400 Bad Request", b"{}"), 11)])
+def test_a_failover_that_loses_our_row_costs_no_other_host_its_call(hosts, outcomes, postgres, url, answer, code):
+    """The other host's call has the number of ours since, and our answer comes late. Its key stays used."""
+
+    def lose_then_answer(visit: Visit) -> None:
+        visit.read()
+        with postgres.connected(url.rpartition("/")[2]) as connection:
+            connection.execute("DELETE FROM calls")
+        assert other.run("dial", "+18145550101", "--once", "other")[0] == 0
+        visit.send(answer)
+
+    with FaultServer(lose_then_answer, lambda visit: (visit.read(), visit.send(PLACED))) as server:
+        one, other = hosts(2, server.base_url)
+        result = one.run("dial", "+18145550100", "--once", "one", "--json")
+        known = outcomes()
+        assert other.run("dial", "+18145550101", "--once", "other")[0] == 0
+        assert len(server.posts) == 2
+    assert (result[0], json.loads(result[1])["number"]) == (code, "+18145550100")
+    assert "could not be recorded" in result[2]
+    assert known == [("+18145550101", "placed")]
 
 
 def test_a_host_that_dies_while_it_dials_leaves_unknown_to_the_one_that_waits(hosts, outcomes, let_leases_end):
@@ -376,6 +406,7 @@ def test_without_the_database_nothing_is_dialled(hosts, sandbox, command):
     """Exit 10, the address in the message, and no request to the service."""
     [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
     host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall@127.0.0.1:{free_port()}/journal"
+    host.program = ("-c", HURRIED)
     code, out, err = host.run(*command)
     assert (code, sandbox.dials()) == (10, [])
     assert host.environment["EVOCALL_JOURNAL"] in out + err
@@ -438,6 +469,7 @@ def test_a_password_in_the_environment_appears_nowhere(hosts, sandbox, url):
         assert code == 0
         said += out + err
     host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall:{secret}@127.0.0.1:{free_port()}/journal"
+    host.program = ("-c", HURRIED)
     for command in (("dial", "+18145550100", "--verbose"), ("doctor", "--json"), ("history",)):
         code, out, err = host.run(*command)
         assert code == 10
@@ -535,6 +567,24 @@ def test_behind_pgbouncer_one_key_is_one_call_too(hosts, sandbox, url, pgbouncer
     running = [host.begin(*arguments) for host in pair]
     assert [(process.communicate(timeout=120)[1], process.returncode) for process in running] == [("", 0)] * 2
     assert Counter(asked_for(sandbox).values()) == {1: 41}
+
+
+def test_behind_pgbouncer_a_schema_is_named_in_the_database(hosts, sandbox, postgres, url, pgbouncer):
+    """It lets no options through; the hint says what works instead."""
+    [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
+    name = url.rpartition("/")[2]
+    through = f"postgresql://evocall@127.0.0.1:{pgbouncer}/{name}"
+    host.environment["EVOCALL_JOURNAL"] = f"{through}?options=-csearch_path%3Devocall"
+    code, _, err = host.run("dial", "+18145550100")
+    assert (code, sandbox.dials()) == (10, [])
+    [said] = re.findall(r"ALTER ROLE evocall SET search_path = evocall", err)
+    with postgres.connected(name) as connection:
+        connection.execute("CREATE SCHEMA evocall")
+        connection.execute(said.replace("ROLE evocall", f"ROLE evocall IN DATABASE {name}"))
+    host.environment["EVOCALL_JOURNAL"] = through
+    assert host.run("dial", "+18145550100")[0] == 0
+    with postgres.connected(name) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM evocall.calls").fetchone() == (1,)
 
 
 def test_of_several_servers_the_one_that_can_be_written_to_is_taken(hosts, sandbox, postgres, url):

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import random
 import shutil
 import socket
@@ -120,7 +119,7 @@ class InFile:
         engine = journal.engine
         engine._connection.close()
         if engine._lease is not None:
-            os.close(engine._lease._file)
+            engine._lease.abandon()
 
     def end_leases_of_the_dead(self) -> None:
         """The kernel has done it."""
@@ -1072,6 +1071,111 @@ def test_a_late_answer_does_not_undo_what_was_found(journal, store):
     assert (record.call.outcome, record.call.session_id) == ("placed", "6743a0b1c2d3e4f5a6b7c8d9")
 
 
+def resolve_soon(journal: Journal, reserved: Reserved) -> None:
+    journal.resolve_soon(reserved, REFUSED, SECOND)
+    journal.flush()
+    raise JournalError("nobody waits for what became of it")
+
+
+@pytest.mark.parametrize(
+    ("state", "act"),
+    [
+        ("placed", lambda journal, reserved: journal.resolve(reserved, REFUSED, SECOND)),
+        ("placed", resolve_soon),
+        ("sending", lambda journal, reserved: journal.wait(reserved, BUSY)),
+        ("waiting", lambda journal, reserved: journal.resume(reserved, 2, NOW)),
+    ],
+    ids=["resolve", "resolve_soon", "wait", "resume"],
+)
+def test_a_call_that_got_the_number_of_ours_is_left_alone(journal, store, state, act):
+    """As after a failover that lost our row: a follower took over without it, and another host dialled there."""
+    ours = reserve(journal, "ours")
+    store.run("DELETE FROM calls")
+    with Journal(store.where) as other:
+        theirs = reserve(other, "theirs")
+        assert theirs.id == ours.id
+        if state == "placed":
+            other.resolve(theirs, PLACED, SECOND)
+        if state == "waiting":
+            other.wait(theirs, BUSY)
+        before = list(other.calls())
+        with pytest.raises(JournalError):
+            act(journal, ours)
+        assert (store.states(), list(other.calls())) == ([state], before)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda journal: journal.find("0001"),
+        lambda journal: journal.settle("0001", "found", "it was seen"),
+        lambda journal: journal.follow("0001", "seen", Ending(Phase.ENDED)),
+    ],
+    ids=["find", "settle", "follow"],
+)
+def test_whoever_lost_a_call_does_not_take_another_one_for_it(journal, store, act):
+    """Following our call to its end must not write into theirs, which has the same name."""
+    ours = reserve(journal, "ours")
+    store.run("DELETE FROM calls")
+    with Journal(store.where) as other:
+        theirs = other.resolve(reserve(other, "theirs"), LOST, SECOND)
+        with pytest.raises(JournalError, match="not in the journal any more"):
+            journal.resolve(ours, PLACED, SECOND)
+        with pytest.raises(JournalError, match="not in the journal any more"):
+            act(journal)
+        assert other.find("0001") == theirs
+
+
+def test_a_call_whose_row_is_gone_is_reported_with_a_warning(journal, store):
+    """Somebody emptied the journal while the phone rang."""
+    told: list[str] = []
+    service = Service(PLACED, watch=lambda: store.run("DELETE FROM calls"))
+    call = placing.place(plan_for(), service, journal, placing.Terms(), tell=told.append)
+    assert (call.outcome, call.session_id) == ("placed", PLACED.session_id)
+    assert "could not be recorded" in told[0]
+
+
+@pytest.mark.parametrize("version", ["'1.1'", "NULL"])
+def test_tables_of_another_program_are_no_defect(evocall, signed_in, store, version):
+    """Flyway calls its own one schema_version too."""
+    Journal(store.where).__exit__()
+    store.run("DROP TABLE schema_version")
+    store.run("CREATE TABLE schema_version (version TEXT)")
+    store.run(f"INSERT INTO schema_version VALUES ({version})")
+    result = evocall("dial", "+18145550100")
+    assert (result.code, signed_in.dials()) == (10, [])
+    assert "another program's" in result.err
+
+
+def test_a_table_that_was_emptied_is_no_defect(evocall, signed_in, store):
+    """The hint mends it."""
+    Journal(store.where).__exit__()
+    store.run("DELETE FROM purged")
+    result = evocall("dial", "+18145550100", "--json")
+    error = json.loads(result.out)["error"]
+    assert (result.code, "purged" in error["message"], signed_in.dials()) == (10, True, [])
+    store.run(error["hint"].removesuffix(" mends it."))
+    assert evocall("dial", "+18145550100").code == 0
+
+
+def test_trying_out_writes_what_a_dial_writes_and_leaves_nothing(journal, store):
+    journal.try_out()
+    assert store.states() == []
+    assert reserve(journal) == Reserved(1)
+
+
+@pytest.mark.parametrize("refused", ["INSERT", "UPDATE"])
+def test_trying_out_fails_where_a_dial_would(journal, store, refused):
+    """The table of the calls takes nothing any more, though all others do."""
+    if isinstance(store, InFile):
+        store.run(f"CREATE TRIGGER refuse BEFORE {refused} ON calls BEGIN SELECT RAISE(ABORT, 'no'); END")
+    else:
+        store.run("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'")
+        store.run(f"CREATE TRIGGER refuse BEFORE {refused} ON calls FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with pytest.raises(JournalError):
+        journal.try_out()
+
+
 def test_an_interruption_within_a_transaction_leaves_nothing_and_tells_all_who_share_it(journal, store):
     """Ctrl-C comes to the main thread, and the rows of the others must not be lost in silence."""
 
@@ -1084,3 +1188,25 @@ def test_an_interruption_within_a_transaction_leaves_nothing_and_tells_all_who_s
         journal.reserve(plan, interrupted, **terms)
     assert store.states() == []
     assert reserve(journal, "k") == Reserved(1)
+
+
+def test_an_interruption_while_the_outcome_is_written_leaves_unknown_to_the_next_in_the_same_process(
+    journal, monkeypatch
+):
+    """A program that lives on after Ctrl-C must not wait for ever for a call of its own."""
+    reserved = reserve(journal, "k")
+    with monkeypatch.context() as moment:
+        moment.setattr("evocall.journal.record", raising(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            journal.resolve(reserved, PLACED, SECOND)
+    with pytest.raises(OutcomeUnknown):
+        reserve(journal, "k")
+
+
+def raising(error: type[BaseException]) -> Callable[..., Any]:
+    """What raises that."""
+
+    def run(*_: object) -> Any:
+        raise error
+
+    return run

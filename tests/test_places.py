@@ -171,7 +171,14 @@ def test_a_url_that_hides_a_password_is_refused_without_showing_it(evocall, sign
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://db/evocall?user=e&password=horse", "postgresql://db/evocall?%70assword=horse"]
+    "url",
+    [
+        "postgresql://db/evocall?user=e&password=horse",
+        "postgresql://db/evocall?%70assword=horse",
+        "postgresql://db/evocall?scram_client_key=horse",
+        "postgresql://db/evocall?scram_server_key=horse",
+        "host=db dbname=evocall password=horse",
+    ],
 )
 def test_a_password_in_the_query_is_refused_without_showing_it(evocall, config, url):
     """On the command line, and in the profile file."""

@@ -204,6 +204,82 @@ def test_journals_in_two_schemas_of_one_database_do_not_see_each_other(store):
     assert store.run("SELECT to_regclass('public.calls')") == [(None,)]
 
 
+@pytest.fixture
+def attempts(monkeypatch) -> list[str]:
+    """Each attempt to connect."""
+    made: list[str] = []
+    connect = psycopg.connect
+
+    def counted(*arguments, **options):
+        made.append(str(options.get("dbname")))
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(engine.psycopg, "connect", counted)
+    return made
+
+
+def test_a_journal_that_is_opened_while_its_server_restarts_waits_for_it(
+    postgres, database, store, restarted, attempts, monkeypatch
+):
+    """Two cron hosts at nine o'clock would else both not dial."""
+    monkeypatch.setattr(engine, "PATIENCE", 60.0)
+    stop, start = restarted
+    stop("fast")
+    with beside(lambda: Journal(database).__exit__()) as results:
+        wait_until(lambda: len(attempts) > 1)
+        start()
+    assert results == [None]
+
+
+def test_a_journal_that_is_opened_while_all_connections_are_used_waits_for_one(store, attempts, monkeypatch):
+    monkeypatch.setattr(engine, "PATIENCE", 60.0)
+    Journal(store.where).__exit__()
+    with user(store, "ALTER ROLE {} CONNECTION LIMIT 1", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}") as name:
+        url = store.where.replace(f"//{postgresql.USER}@", f"//{name}@")
+        with closing(psycopg.connect(url)) as only:
+            attempts.clear()
+            with beside(lambda: Journal(url).__exit__()) as results:
+                wait_until(lambda: len(attempts) > 1)
+                only.close()
+    assert results == [None]
+
+
+@pytest.fixture
+def no_follower(postgres) -> Iterator[None]:
+    """Each commit waits for a follower that is gone."""
+    enough = threading.Event()
+
+    def write() -> None:
+        with postgres.connected("postgres") as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS written ()")
+            while not enough.is_set():
+                connection.execute("INSERT INTO written DEFAULT VALUES")
+
+    with postgres.connected("postgres") as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        connection.execute("SELECT pg_reload_conf()")
+        with beside(write):
+            try:
+                waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                wait_until(lambda: connection.execute(waits).fetchall())
+                yield
+            finally:
+                enough.set()
+                connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("made", [lambda _: None, make_of_the_first_version], ids=["empty", "of the first version"])
+def test_tables_whose_making_cannot_be_committed_are_given_up_in_time(store, hurried, monkeypatch, request, made):
+    """A server that waits for a follower that is gone waits for ever."""
+    monkeypatch.setattr(engine, "BEGIN", engine.BEGIN.replace("lock_timeout = '8s'", "lock_timeout = '300ms'"))
+    made(store)
+    request.getfixturevalue("no_follower")
+    with beside(lambda: Journal(store.where)) as results:
+        pass
+    assert [type(result) for result in results] == [JournalError]
+
+
 # What stands in the way
 
 SECRET = "horse"  # part of every password here
@@ -285,6 +361,23 @@ def unknown_host(_server, _store):
 
 
 @contextmanager
+def no_root_certificate(_server, _store):
+    yield {"query": "?sslmode=verify-full&sslrootcert=/nonexistent"}
+
+
+@contextmanager
+def unknown_authority(_server, store):
+    yield {"query": "?sslmode=verify-full&sslrootcert=system"}
+
+
+@contextmanager
+def no_table_of_calls(_server, store):
+    Journal(store.where).__exit__()
+    store.run("DROP TABLE calls")
+    yield {}
+
+
+@contextmanager
 def swallowed(_server, _store):
     with NeverAccepting() as host:
         yield {"host": host.base_url.removeprefix("http://")}
@@ -348,6 +441,9 @@ TROUBLE = [
     (a_follower, "target_session_attrs=read-write"),
     (refused, "Is PostgreSQL running there"),
     (unknown_host, "Is the name of its host right?"),
+    (no_root_certificate, "PGSSLROOTCERT"),
+    (unknown_authority, "PGSSLROOTCERT"),
+    (no_table_of_calls, None),
     (swallowed, "Is PostgreSQL running there"),
     (silent, "Is PostgreSQL running there"),
     (hung_up, None),
@@ -380,6 +476,17 @@ def test_without_its_database_nothing_is_dialled(
     assert (hint or "") in (error["hint"] or "")
     assert (hint is None) == (error["hint"] is None)
     assert SECRET not in result.out + result.err
+
+
+@pytest.mark.parametrize("trouble", [wrong_password, unknown_user, unknown_database, unknown_host, no_right_to_connect])
+def test_what_does_not_pass_is_not_waited_for(store, postgres, monkeypatch, attempts, trouble):
+    """Trying again with a wrong password may lock the user out."""
+    with trouble(postgres, store) as changes:
+        parts = address(postgres, store, changes)
+        monkeypatch.setenv("PGPASSWORD", parts["password"])
+        with pytest.raises(JournalError):
+            Journal("postgresql://{user}@{host}/{database}{query}".format(**parts))
+    assert len(attempts) == 1
 
 
 @pytest.mark.parametrize("trouble", [trouble for trouble, _ in TROUBLE])
@@ -950,6 +1057,55 @@ def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, monkeypa
     assert "Is PostgreSQL running there" in caught.value.hint
 
 
+def test_a_server_that_was_given_up_is_hardly_waited_for_again(store, restarted, monkeypatch):
+    """What follows a lost outcome, such as the end of the call, would each wait as long; then all is as before."""
+    monkeypatch.setattr(engine, "PATIENCE", 0.5)
+    monkeypatch.setattr(engine, "BRIEF", 0.5)
+    stop, start = restarted
+    with Journal(store.where) as journal:
+        reserved = reserve(journal, "k")
+        stop("fast")
+        with pytest.raises(JournalError):
+            journal.resolve(reserved, PLACED, SECOND)
+        monkeypatch.setattr(engine, "PATIENCE", 3600.0)
+        with beside(journal.flush) as results:
+            pass
+        assert [type(result) for result in results] == [JournalError]
+        start()
+        monkeypatch.setattr(engine, "BRIEF", 30.0)
+        journal.flush()
+        stop("fast")
+        with beside(journal.flush) as results:
+            start()
+    assert results == [None]
+
+
+@pytest.mark.parametrize("renewal", [0.05, 3600.0], ids=["while the lease is renewed", "in between"])
+def test_the_end_does_not_wait_for_a_server_that_is_frozen(store, postgres, monkeypatch, renewal):
+    """The lease ends by itself."""
+    monkeypatch.setattr(engine, "PATIENCE", 3600.0)
+    monkeypatch.setattr(engine, "BRIEF", 0.5)
+    monkeypatch.setattr(engine, "RENEWAL", renewal)
+    journal = Journal(store.where)
+    reserve(journal, "k")
+    lock = journal.engine._lock
+
+    def is_renewed() -> bool:
+        if lock.acquire(timeout=1):
+            lock.release()
+            return False
+        return True
+
+    postgres.freeze()
+    try:
+        if renewal < 1:
+            wait_until(is_renewed)
+        with beside(journal.__exit__):
+            pass
+    finally:
+        postgres.thaw()
+
+
 @pytest.mark.parametrize("what", ["reserve", "resolve", "calls", "take"])
 def test_a_server_that_freezes_is_given_up_in_time_and_serves_again_once_it_thaws(store, postgres, monkeypatch, what):
     """Nobody waits for ever at a connection that is open and says nothing."""
@@ -1012,6 +1168,14 @@ def test_nobody_is_locked_out_for_longer_than_ten_seconds(journal):
     assert all(0 < int(within(journal, limit).removesuffix("s")) <= 10 for limit in limits)
     left = [journal.engine._connection.execute(f"SHOW {limit}").fetchone()[0] for limit in limits]
     assert left == ["0", "0"]
+
+
+def test_a_user_whose_statements_are_cut_early_still_waits_for_the_lock(store, preset):
+    """We cut by ourselves."""
+    preset("statement_timeout", "5s")
+    with Journal(store.where) as journal:
+        assert within(journal, "statement_timeout") == "0"
+        assert journal.engine._connection.execute("SHOW statement_timeout").fetchone() == ("5s",)
 
 
 def test_a_journal_that_somebody_keeps_locked_is_said_to_be(store, journal, monkeypatch):

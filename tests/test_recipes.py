@@ -172,11 +172,12 @@ def test_the_crontab_of_two_hosts_rings_everybody_once(tools, sandbox, postgres,
     """Both hosts run both lines, each at the same time as the other."""
     postgres.database("evocall")
     lines = recipe("crontab", "EVOCALL_JOURNAL", "hosts.md").splitlines()
-    [journal] = [line.partition("=")[2] for line in lines if line.startswith("EVOCALL_JOURNAL=")]
+    settings = dict(line.split("=", 1) for line in lines if line.startswith(("EVOCALL_", "PG")))
+    assert settings["PGSSLROOTCERT"].startswith("/etc/ssl/certs/")  # psycopg's own OpenSSL finds no others
     commands = [line.split(None, 5)[5].replace(r"\%", "%") for line in lines if line[0].isdigit()]
     table = tmp_path / "patients.csv"
     table.write_text("number\n+18145550101\n+18145550102\n+18145550103\n", encoding="utf-8")
-    environment = {"EVOCALL_JOURNAL": journal, **postgres.as_db_example_com()}
+    environment = {**settings, **postgres.as_db_example_com()}
 
     def on(host: str, command: str) -> subprocess.CompletedProcess[str]:
         return run(command.replace("/srv/patients.csv", str(table)), tools, tmp_path / host, sandbox, **environment)
@@ -200,6 +201,7 @@ def test_the_cron_job_of_kubernetes_rings_once_however_often_its_pod_is_started(
         entry["name"]: entry.get("value") or secrets[entry["valueFrom"]["secretKeyRef"]["key"]]
         for entry in container["env"]
     }
+    assert environment["PGSSLROOTCERT"].startswith("/etc/ssl/certs/")
     environment |= postgres.as_db_example_com() | {"EVOCALL_USERNAME": sandbox.manager.username}
     environment["EVOCALL_HOME"] = "/proc/nonexistent"  # which not even root can make
     [command] = container["args"]

@@ -40,6 +40,8 @@ def copy(
 def _place(text: str) -> Path | str:
     from evocall import places
 
+    if places.is_in_keywords(text) and "://" not in text:
+        raise UsageError(f"A database is named by {places.WANTED}, and not by keywords.", hint=places.SPELLING)
     if "://" not in text:
         return Path(text)
     if not places.is_url(text) or places.has_password(text):

@@ -88,6 +88,57 @@ def test_a_journal_with_calls_is_not_copied_into(evocall, dialled, file, postgre
     assert (result.code, "calls already" in result.err) == (2, True)
 
 
+@pytest.mark.parametrize("where", ["file", "database"])
+def test_a_journal_is_not_copied_onto_itself(evocall, dialled, file, postgres, where, monkeypatch):
+    """However it is named the second time."""
+    begin, end = str(file), str(file.parent / ".." / file.parent.name / file.name)
+    if where == "database":
+        begin = postgres.database()
+        end = begin.replace("127.0.0.1", "localhost")
+        Journal(begin).__exit__()
+    result = evocall("journal", "copy", begin, end)
+    assert (result.code, "are one journal" in result.err) == (2, True)
+    assert len(history(evocall)) == 4
+
+
+def test_two_schemas_of_one_database_are_copied_by_way_of_a_file(evocall, dialled, file, postgres, tmp_path):
+    """As the hint says, since the one would wait for the other."""
+    url = postgres.database()
+    with postgres.connected(url.rpartition("/")[2]) as connection:
+        connection.execute("CREATE SCHEMA other")
+    other = f"{url}?options=-csearch_path%3Dother"
+    assert evocall("journal", "copy", str(file), url).code == 0
+    result = evocall("journal", "copy", url, other)
+    assert (result.code, "new file first" in result.err) == (2, True)
+    assert evocall("journal", "copy", url, str(tmp_path / "between.db")).code == 0
+    assert evocall("journal", "copy", str(tmp_path / "between.db"), other).code == 0
+    with Journal(file) as old, Journal(other) as new:
+        assert list(old.calls()) == list(new.calls())
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        "host=127.0.0.1 dbname=x password=s3cret",
+        "dbname = x password = s3cret",
+        "service=evocall",
+        "port=5432 user=evocall password='s3cret'",
+    ],
+)
+def test_a_database_in_keywords_is_no_new_file(evocall, dialled, file, keywords, tmp_path, monkeypatch):
+    """It would be made under that name, and the calls would be in no database."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for pair in ((str(file), keywords), (keywords, str(file))):
+        result = evocall("journal", "copy", *pair)
+        assert (result.code, "postgresql://" in result.err, "%40" in result.err) == (2, True, True)
+        assert "s3cret" not in result.out + result.err
+    assert sorted(tmp_path.iterdir()) == before
+    monkeypatch.setenv("EVOCALL_JOURNAL", keywords)
+    result = evocall("history")
+    assert (result.code, "s3cret" in result.out + result.err) == (10, False)
+
+
 def test_a_call_that_is_being_placed_is_waited_for_by_whoever_copies(evocall, monkeypatch, file, spawn, postgres, home):
     """It would be lost for the one journal or unknown in the other."""
     arrived, answer = threading.Event(), threading.Event()
