@@ -241,12 +241,16 @@ class Database:
 
     def _reached(self, deadline: float) -> psycopg.Connection[Any]:
         """The first connection; what passes is waited for, but no wrong name or password."""
+        reason: psycopg.OperationalError | None = None
         while True:
             try:
                 return self._connected(deadline)
             except psycopg.OperationalError as error:
-                if not re.search(PASSES, str(error)) or time.monotonic() + PAUSE > deadline:
-                    raise
+                cut = time.monotonic() >= deadline
+                if not (cut and reason):  # a last attempt that had no time left says nothing
+                    reason = error
+                if cut or not re.search(PASSES, str(error)) or time.monotonic() + PAUSE > deadline:
+                    raise reason from None
                 time.sleep(PAUSE)
 
     def _connected(self, deadline: float) -> psycopg.Connection[Any]:
