@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from evocall import answers, transport
-from evocall.errors import ConfigError, EvocallError, Unavailable
-from evocall.model import Credential, Profile
+from evocall.errors import EvocallError, Unavailable
+from evocall.model import PORTS, Credential, Profile
 from evocall.patience import within
 from evocall.refusals import Refusals
 from evocall.service import HEADERS, basic
@@ -20,7 +20,6 @@ from evocall.transport import NoAnswer, NotSent, Reply, Wire
 
 RENEWAL = 14  # days before the end of a certificate from which on its renewal is late
 DRIFT = timedelta(seconds=30)
-PORTS = {"http": 80, "https": 443}
 SOCKS_PORT = 1080
 PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 CHECK_PROXY = "Check HTTPS_PROXY and NO_PROXY."
@@ -60,13 +59,8 @@ class Way:
         if address is None:
             return Status.OK, f"none{self._why_straight()}", None
         variable = next((name for name in PROXY_VARIABLES if os.environ.get(name) == address), "the system's settings")
-        try:
-            self._proxy = urlsplit(address if "://" in address else f"http://{address}")
-            host, port = self._first
-        except ValueError:
-            raise _no_proxy(variable) from None
-        if not self._proxy.hostname:
-            raise _no_proxy(variable)
+        self._proxy = urlsplit(address if "://" in address else f"http://{address}")
+        host, port = self._first
         return Status.OK, f"{self._proxy.scheme}://{host}:{port}, from {variable}", None
 
     def _why_straight(self) -> str:
@@ -168,12 +162,6 @@ class Way:
     def _refused(self, reason: NotSent) -> EvocallError:
         """The error that a dial would have ended with; no login plays a part in it."""
         return Refusals(self.profile, Credential("nobody", "", "nowhere")).unreachable(reason)
-
-
-def _no_proxy(variable: str) -> ConfigError:
-    return ConfigError(
-        f"{variable} does not hold the address of a proxy.", hint="Write it as http://HOST:PORT.", code="proxy"
-    )
 
 
 def _login_to(proxy: SplitResult) -> dict[str, str]:
