@@ -92,7 +92,7 @@ class Run:
         """Dial until all rows are done, or something stops it. Returns what was done."""
         try:
             self._passes()
-        except (JournalError, ConfigError) as error:
+        except ConfigError as error:  # that of a journal is one, too
             self._end(error)
             self._crew.drain()
         finally:

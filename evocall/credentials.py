@@ -10,6 +10,7 @@ from pathlib import Path
 from evocall import paths
 from evocall.errors import AuthError, ConfigError
 from evocall.model import Credential, Profile
+from evocall.settings import variable
 
 COMMAND_PATIENCE = 30.0  # seconds
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -39,13 +40,9 @@ def find(profile: Profile, environ: Mapping[str, str] = os.environ) -> Credentia
 
 
 def _from_environment(_profile: Profile, username: str, environ: Mapping[str, str]) -> Credential | None:
-    password = environ.get("EVOCALL_PASSWORD")
-    if not password:
+    if not environ.get("EVOCALL_PASSWORD"):
         return None
-    try:
-        password.encode()
-    except UnicodeEncodeError:
-        raise ConfigError("EVOCALL_PASSWORD is not UTF-8.", code="not_utf8") from None
+    password = variable(environ, "EVOCALL_PASSWORD")
     return Credential(username, password, "EVOCALL_PASSWORD in the environment")
 
 

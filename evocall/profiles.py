@@ -10,7 +10,7 @@ from typing import Any
 from evocall import paths, places
 from evocall.errors import ConfigError, UsageError
 from evocall.model import Guard, Profile
-from evocall.settings import GUARD_KEYS, PROFILE_KEYS, TABLE, TEXT, Kind, is_address, shown
+from evocall.settings import GUARD_KEYS, PROFILE_KEYS, TABLE, TEXT, Kind, is_address, shown, variable
 
 DEFAULT = "default"
 ENVIRONMENT = {
@@ -60,7 +60,7 @@ class Config:
             )
         profile = self.profiles.get(wanted, Profile(wanted, directory=self.path.parent))
         laid_over: dict[str, Any] = {
-            key: _variable(environ, name) for key, name in ENVIRONMENT.items() if environ.get(name)
+            key: variable(environ, name) for key, name in ENVIRONMENT.items() if environ.get(name)
         }
         if not is_address(laid_over.get("base_url", profile.base_url)):
             raise ConfigError(
@@ -102,15 +102,6 @@ def _config(path: Path, text: str) -> Config:
     if default is not None and default != DEFAULT and default not in profiles:
         raise check.error((), "default_profile", f"names {default!r}, which is not a profile of this file")
     return Config(path, default, profiles, document)
-
-
-def _variable(environ: Mapping[str, str], name: str) -> str:
-    """The value of a variable. Raises ConfigError when it holds bytes that are no text."""
-    try:
-        environ[name].encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{name} is not UTF-8.", code="not_utf8") from None
-    return environ[name]
 
 
 def set_value(path: Path, keys: tuple[str, ...], value: Any) -> None:

@@ -2,12 +2,12 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from evocall import places
-from evocall.errors import UsageError
+from evocall.errors import ConfigError, UsageError
 from evocall.guard import read_hours
 from evocall.model import BASIC, COOKIES
 
@@ -152,3 +152,12 @@ def shown(value: object) -> str:
     secret = re.search("@|passw|secret|scram_", unquote(text), re.IGNORECASE)
     names_database = "://" in text or (isinstance(value, str) and places.is_in_keywords(value))
     return "one with a login in it" if secret and names_database else text
+
+
+def variable(environ: Mapping[str, str], name: str) -> str:
+    """The value of a variable. Raises ConfigError when it holds bytes that are no text."""
+    try:
+        environ[name].encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name} is not UTF-8.", code="not_utf8") from None
+    return environ[name]
