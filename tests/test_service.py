@@ -39,6 +39,7 @@ from tests.faultserver import (
 
 REQUEST = DialRequest("665f1c0000000000000000aa", "+18145550100")
 LOGIN = Credential("ops@example.com", "correct horse", "the test")
+GZIPPED = gzip.compress(b'{"id":"s1"}', mtime=0)  # the time of day would give these tests another name each second
 LOGIN_PAGE = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
 
@@ -95,7 +96,7 @@ def status_of(code: str, camel: str = "responseStatus", **fields: object) -> byt
         (b"HTTP/1.1 100 Continue\r\n\r\n" + http("200 OK", b'{"id":"s1"}'), "s1", {"id": "s1"}),
         (b"HTTP/1.1 102 Processing\r\n\r\n" * 9 + http("200 OK", b'{"id":"s1"}'), "s1", {"id": "s1"}),
         (b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n" + http("200 OK", b'{"id":"s1"}'), "s1", {"id": "s1"}),
-        (http("200 OK", gzip.compress(b'{"id":"s1"}'), "Content-Encoding: gzip"), "s1", {"id": "s1"}),
+        (http("200 OK", GZIPPED, "Content-Encoding: gzip"), "s1", {"id": "s1"}),
         (http("200 OK", zlib.compress(b'{"id":"s1"}'), "Content-Encoding: deflate"), "s1", {"id": "s1"}),
         (http("204 No Content", b"", "Content-Encoding: gzip"), None, None),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 11 \t\r\n\r\n{"id":"s1"}', "s1", {"id": "s1"}),
@@ -154,7 +155,7 @@ def cut(body: bytes) -> bytes:
         pytest.param(answering(CHUNKED[:-16] + b"0"), "half_answer", id="half of the one empty chunk"),
         *(
             pytest.param(
-                answering(http("200 OK", gzip.compress(b'{"id":"s1"}')[:size], "Content-Encoding: gzip")),
+                answering(http("200 OK", GZIPPED[:size], "Content-Encoding: gzip")),
                 "half_answer",
                 id=f"{size} bytes of a gzip",
             )
