@@ -8,7 +8,8 @@ from typing import Self
 
 from evocall import phone, places, placing, settling, watching
 from evocall.errors import UsageError
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.model import Call, Number, Outcome
 from evocall.planning import Planner
 from evocall.target import target
@@ -111,7 +112,7 @@ class EvoVoice:
             since=since,
             limit=limit,
         )
-        return (record.call for record in self._journal.calls(wanted))
+        return (record.call for record in self._journal.history.calls(wanted))
 
 
 def _outcome(word: str) -> Outcome:

@@ -5,7 +5,8 @@ from itertools import islice
 from typing import Any
 
 from evocall.errors import UsageError
-from evocall.journal import Journal, newest_purged
+from evocall.history import newest_purged
+from evocall.journal import Journal
 from evocall.records import OPEN, newest_first
 from evocall.transactions import Cursor
 

@@ -6,30 +6,26 @@ header is ever stored. `sqlite` keeps it in a file of this machine, `postgres` i
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from evocall.campaigns import Campaigns
 from evocall.earlier import Key, earlier_calls, refuse_long
 from evocall.errors import JournalError, OutcomeUnknown
-from evocall.model import Answer, Call, Earlier, Ending, Outcome, Plan, Record
+from evocall.history import History, gone, highest
+from evocall.model import Answer, Call, Earlier, Outcome, Plan, Record
 from evocall.records import (
     COLUMNS,
     OPEN,
     SENDING,
     WAITING,
     call_id,
-    call_number,
     milliseconds,
-    newest_first,
     of_answer,
     record,
-    storable,
 )
 from evocall.transactions import Cursor, Engine, Transactions
 
@@ -41,19 +37,6 @@ RESOLVE = f"{ANSWERED} WHERE id = ? AND holder = ? AND (settled IS NULL OR ? = '
 DIED = OutcomeUnknown(
     "evocall ended while the request may have been on its way, so the call may have been placed.", code="died"
 )
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which calls of the history are wanted; None means all. Times are aware."""
-
-    profile: str | None = None
-    campaign: str | None = None
-    host: str | None = None
-    number: str | None = None
-    outcome: Outcome | None = None
-    since: datetime | None = None
-    limit: int | None = None
 
 
 class Reserved(NamedTuple):
@@ -76,6 +59,7 @@ class Journal:
         self._never_sent: set[int] = set()  # reserved, if at all, when nobody heard of it any more
         self._forgotten: set[int] = set()  # ours, but lost with the commits of a server that failed
         self._transactions = Transactions(self.engine)
+        self.history = History(self._transactions, self._bury_the_dead, self._forgotten)
         self.campaigns = Campaigns(self.engine, self._transactions, self.bury)
 
     def __enter__(self) -> Self:
@@ -121,7 +105,7 @@ class Journal:
 
     def _reserved(self, cursor: Cursor, plan: Plan, key: Key, username: str | None, now: datetime) -> Reserved:
         holder = self.engine.show_life(cursor)
-        reserved = Reserved(_newest(cursor) + 1, self.engine.term)
+        reserved = Reserved(highest(cursor) + 1, self.engine.term)
         self._never_sent.discard(reserved.id)
         request = plan.request
         cursor.execute(
@@ -210,7 +194,7 @@ class Journal:
             row = cursor.fetchone()
             if row is None:
                 self._forgotten.add(reserved.id)
-                raise _gone(call_id(reserved.id))
+                raise gone(call_id(reserved.id))
             return record(row)
 
         try:
@@ -236,7 +220,7 @@ class Journal:
         def work(cursor: Cursor) -> None:
             holder = self.engine.show_life(cursor)
             cursor.execute("UPDATE schema_version SET version = version")
-            number = _newest(cursor) + 1
+            number = highest(cursor) + 1
             cursor.execute("SAVEPOINT tried_out")
             cursor.execute(
                 "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, attempt, requested_at) "
@@ -260,97 +244,6 @@ class Journal:
     def bury(self) -> None:
         """Settle the rows of processes that are gone: what was being sent may have rung, what waited was not sent."""
         self._transactions.together(self._bury_the_dead)
-
-    def calls(self, wanted: Filter = Filter()) -> Iterator[Record]:
-        """The calls that the filter lets through, newest first."""
-        conditions: list[str] = []
-        values: list[Any] = []
-        for condition, value in (
-            ("profile = ?", wanted.profile),
-            ("campaign = ?", wanted.campaign),
-            ("host = ?", wanted.host),
-            ("number = ?", wanted.number),
-            ("state = ?", wanted.outcome and wanted.outcome.value if wanted.outcome is not Outcome.UNKNOWN else None),
-            ("requested_at >= ?", wanted.since and milliseconds(wanted.since)),
-        ):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
-        if wanted.outcome is Outcome.UNKNOWN:
-            conditions.append("state NOT IN ('placed', 'not_placed')")
-        self.bury()
-        found = newest_first(self._transactions.rows, COLUMNS, conditions, values, wanted.limit)
-        yield from map(record, islice(found, wanted.limit))
-
-    def find(self, name: str) -> Record | None:
-        """The call with this short name, in any case, or with this session ID; None when there is none.
-
-        Raises JournalError for a call of ours whose row is gone, since another one may be called like it.
-        """
-        self._refuse_forgotten(name)
-        self.bury()
-        for condition, value in (("id = ?", call_number(name)), ("session_id = ?", storable(name))):
-            for row in newest_first(self._transactions.rows, COLUMNS, (condition,), (value,), 1):
-                return record(row)
-        return None
-
-    def settle(self, name: str, session_id: str | None, how: str) -> Record:
-        """The call whose outcome was unknown has been found: it is placed. `how` says what was found."""
-
-        def work(cursor: Cursor) -> None:
-            cursor.execute(
-                "UPDATE calls SET state = ?, session_id = ?, settled = ?, error = NULL WHERE id = ? AND state = ?",
-                (Outcome.PLACED.value, storable(session_id), how, call_number(name), Outcome.UNKNOWN.value),
-            )
-
-        return self._changed(name, work)
-
-    def follow(self, name: str, session_id: str | None, ending: Ending) -> Record:
-        """Write down what was seen of a placed call: its session, when one was seen, and its ending."""
-
-        def work(cursor: Cursor) -> None:
-            cursor.execute(
-                "UPDATE calls SET session_id = COALESCE(?, session_id), ending = ? WHERE id = ?",
-                (storable(session_id), json.dumps(asdict(ending)), call_number(name)),
-            )
-
-        return self._changed(name, work)
-
-    def _changed(self, name: str, work: Callable[[Cursor], None]) -> Record:
-        self._refuse_forgotten(name)
-        self._transactions.together(work)
-        record = self.find(name)
-        if record is None:
-            raise _gone(name)
-        return record
-
-    def _refuse_forgotten(self, name: str) -> None:
-        if call_number(name) in self._forgotten:
-            raise _gone(name)
-
-    def newest(self) -> int:
-        """The number of the newest call; those that begin from now on have higher ones."""
-        return self._transactions.together(_newest)
-
-    def purge(self, before: datetime, profile: str | None = None) -> int:
-        """Delete the calls requested before that moment, their once-keys with them; returns how many.
-
-        With a profile, only those that were placed by it.
-        """
-        deleted = 0
-
-        def work(cursor: Cursor) -> int:
-            nonlocal deleted
-            self._bury_the_dead(cursor)
-            cursor.execute("UPDATE purged SET newest = ?", (_newest(cursor),))
-            cursor.execute(
-                f"DELETE FROM calls WHERE requested_at < ? AND profile = COALESCE(?, profile) AND state NOT IN {OPEN}",  # noqa: S608
-                (milliseconds(before), profile),
-            )
-            deleted = max(deleted, cursor.rowcount)  # done again because the commit's answer was lost, it finds none
-            return deleted
-
-        return self._transactions.together(work)
 
     def _give_up(self, cursor: Cursor) -> None:
         """Settle those of our own rows whose end we could not write down."""
@@ -384,27 +277,3 @@ def _engine(place: Path | str) -> Engine:
     from evocall.postgres import Database
 
     return Database(place)
-
-
-def newest_purged(cursor: Cursor) -> int:
-    """The highest number that a call had which was deleted, 0 before there was one. Raises JournalError without it."""
-    cursor.execute("SELECT newest FROM purged")
-    row = cursor.fetchone()
-    if row is None:
-        raise JournalError(
-            "The journal's table purged is empty, so it is not known which names calls have had.",
-            hint="INSERT INTO purged (newest) VALUES (0) mends it.",
-            code="damaged",
-        )
-    return int(row[0])
-
-
-def _gone(name: str) -> JournalError:
-    return JournalError(f"The call {name} is not in the journal any more.")
-
-
-def _newest(cursor: Cursor) -> int:
-    """The highest number that a call has ever had, so that no other call is ever called like it."""
-    cursor.execute("SELECT COALESCE(MAX(id), 0) FROM calls")
-    kept = int(cursor.fetchone()[0])
-    return max(kept, newest_purged(cursor))

@@ -82,7 +82,7 @@ class Reader:
         if self._journal is None:
             return
         self._look_elsewhere()
-        self._newest = self._journal.newest()
+        self._newest = self._journal.history.newest()
         self._elsewhere.clear()
         self.placed, self.unknown = Identities(), Identities()
         for key, outcome in self._journal.campaigns.keys(self.order.campaign):

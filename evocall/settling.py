@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol, cast
 from evocall import listing, placing, sessions
 from evocall.errors import AuthError, EvocallError, Forbidden, JournalError, NotFound, OutcomeUnknown, UsageError
 from evocall.guard import HELD_BACK
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.model import SANDBOX, Call, Outcome, Plan, Record
 from evocall.placing import CLOCK, NOT_RECORDED, Clock, Terms, Witness
 from evocall.sessions import ARCHIVED_AFTER, CALL_SID, Limited, Session, digits
@@ -104,7 +105,7 @@ def place(
 def _recorded(error: OutcomeUnknown, journal: Journal, tell: Callable[[str], None]) -> Record | None:
     """The call of the error as the journal has it; None without it, since others may then be confused with it."""
     try:
-        return journal.find(error.call.id) if error.call and error.call.id else None
+        return journal.history.find(error.call.id) if error.call and error.call.id else None
     except JournalError as trouble:
         tell(f"warning: the service cannot be asked whether the call was placed. {trouble}")
         return None
@@ -152,7 +153,7 @@ def settle_soon(
 def settle(record: Record, finding: Finding, journal: Journal) -> Record:
     """Write down that the call was found."""
     found = _found(record.call, finding)
-    return journal.settle(found.id or "", found.session_id, found.settled or "")
+    return journal.history.settle(found.id or "", found.session_id, found.settled or "")
 
 
 def _found(call: Call, finding: Finding) -> Call:
@@ -265,7 +266,7 @@ def _fits(session: Session, call: Call) -> bool:
 
 def _taken(session: Session, record: Record, journal: Journal) -> bool:
     """Whether the session belongs to another call of the journal."""
-    owners = [journal.find(name) for name in (session.id, session.call_sid) if name]
+    owners = [journal.history.find(name) for name in (session.id, session.call_sid) if name]
     return any(owner is not None and owner.call.id != record.call.id for owner in owners)
 
 
@@ -281,5 +282,5 @@ def _rivals(record: Record, journal: Journal) -> bool:
         and other.call.outcome in {"placed", "unknown"}
         and other.call.requested_at is not None
         and other.call.requested_at <= requested + span
-        for other in journal.calls(around)
+        for other in journal.history.calls(around)
     )

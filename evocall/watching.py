@@ -208,7 +208,7 @@ class Watch:
         call, session = self._record.call, self.session
         try:
             if call.id is not None and self.ending is not None:
-                return self._journal.follow(call.id, (session and session.id) or None, self.ending)
+                return self._journal.history.follow(call.id, (session and session.id) or None, self.ending)
         except JournalError as error:
             self._tell(f"warning: how the call went on could not be recorded. {error}")
         return replace(self._record, call=replace(call, ending=self.ending or call.ending))
@@ -250,7 +250,7 @@ def to_its_end(
 def record_of(call: Call, journal: Journal, username: str | None) -> Record:
     """A call that was just placed, as the journal has it, or as it is when the journal cannot tell."""
     with suppress(JournalError):
-        if call.id is not None and (found := journal.find(call.id)) is not None:
+        if call.id is not None and (found := journal.history.find(call.id)) is not None:
             return found
     return Record(call, username, None, None, 1, None)
 

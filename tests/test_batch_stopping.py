@@ -18,7 +18,8 @@ from threading import Event
 import pytest
 
 from evocall import paths
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.pacing import MARGIN, FilePace
 from tests import processes
 from tests.faultserver import FaultServer, Visit, http
@@ -50,7 +51,7 @@ def outcomes(home: Path) -> Callable[..., dict[str, str]]:
 
     def read(campaign: str = "spring", path: Path | None = None) -> dict[str, str]:
         with Journal(path or home / "evocall" / "journal.db") as journal:
-            calls = list(journal.calls(Filter(campaign=campaign)))[::-1]
+            calls = list(journal.history.calls(Filter(campaign=campaign)))[::-1]
         return {record.call.number: str(record.call.outcome) for record in calls}
 
     return read

@@ -14,8 +14,9 @@ from evocall.campaign import Run, Tally
 from evocall.crew import Crew
 from evocall.earlier import Key
 from evocall.errors import ExitCode, JournalError, OutcomeUnknown, RateLimited, Refused, UsageError
+from evocall.history import Filter
 from evocall.identities import HASH_BITS, Identities, digest
-from evocall.journal import Filter, Journal
+from evocall.journal import Journal
 from evocall.model import Answer, Campaign, Guard, Outcome, Profile
 from evocall.pacing import FilePace
 from evocall.planning import Planner
@@ -54,7 +55,7 @@ def reader(tmp_path, journal):
 
 def unknown(journal):
     """The rows of the campaign of which nobody knows whether they rang; in a batch the service was asked about them."""
-    records = journal.calls(Filter(campaign="spring", outcome=Outcome.UNKNOWN))
+    records = journal.history.calls(Filter(campaign="spring", outcome=Outcome.UNKNOWN))
     return {record.once_key: record.call.id for record in reversed(list(records)) if not record.in_flight}
 
 
@@ -265,7 +266,7 @@ def test_a_worker_that_breaks_does_not_end_in_silence(reader, journal, tmp_path)
     pace.close()
     assert ("internal", ExitCode.INTERNAL) == (tally.stopped.code, tally.stopped.exit_code)
     assert (True, False) == ("ZeroDivisionError" in str(tally.stopped), "horse" in str(tally.stopped))
-    assert ["unknown"] == [str(record.call.outcome) for record in journal.calls(Filter())]
+    assert ["unknown"] == [str(record.call.outcome) for record in journal.history.calls(Filter())]
     assert {"unknown": 1} == dict(tally.outcomes)
 
 
@@ -437,7 +438,7 @@ def test_a_run_that_is_stopped_while_the_service_wants_a_pause_has_placed_nothin
     pace = FilePace(tmp_path / "pace" / "default", 1000)
     runs.append(Run(reader(A), journal, pace, Service))
     assert {"not_placed": 1} == dict(runs[0].run().outcomes)
-    assert ["not_placed"] == [str(record.call.outcome) for record in journal.calls()]
+    assert ["not_placed"] == [str(record.call.outcome) for record in journal.history.calls()]
     pace.close()
 
 
@@ -585,7 +586,7 @@ def test_between_two_attempts_the_deny_list_is_looked_at_again(reader, journal, 
     tally = Run(one_by_one(reader, A), journal, pace, Service).run()
     pace.close()
     assert ([A], {"not_placed": 1}) == (asked, dict(tally.outcomes))
-    assert ["not_placed"] == [str(record.call.outcome) for record in journal.calls()]
+    assert ["not_placed"] == [str(record.call.outcome) for record in journal.history.calls()]
     assert code in tally.errors if code else tally.stopped.exit_code is ExitCode.CONFIG
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.sandbox import Sandbox
 from tests.faultserver import FaultServer, Visit, http
 
@@ -64,7 +65,7 @@ def recorded(home: Path) -> Callable[[], list[str]]:
 
     def read() -> list[str]:
         with Journal(home / "evocall" / "journal.db") as journal:
-            return [str(record.call.outcome) for record in journal.calls(Filter())]
+            return [str(record.call.outcome) for record in journal.history.calls(Filter())]
 
     return read
 

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from phonenumbers import is_valid_number, parse
 
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.sandbox import Sandbox
 from tests.faultserver import FaultServer, answering, http
 
@@ -168,7 +169,7 @@ def states(home: Path) -> Callable[..., list[str]]:
 
     def read(number: str, directory: Path | None = None) -> list[str]:
         with Journal((directory or home / "evocall") / "journal.db") as journal:
-            return [str(record.call.outcome) for record in journal.calls(Filter(number=number))][::-1]
+            return [str(record.call.outcome) for record in journal.history.calls(Filter(number=number))][::-1]
 
     return read
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from tests.faultserver import FaultServer, Visit, answering, http, resetting
 
 NUMBER = "+18145550100"
@@ -97,7 +98,7 @@ def sign_in_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def outcomes(path: Path) -> list[str]:
     """The outcomes in the history, oldest first."""
     with Journal(path) as opened:
-        return [str(record.call.outcome) for record in opened.calls(Filter())][::-1]
+        return [str(record.call.outcome) for record in opened.history.calls(Filter())][::-1]
 
 
 def test_a_full_disk_stops_a_dial_before_the_request(disk, signed_in, dial):

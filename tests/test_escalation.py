@@ -85,7 +85,7 @@ class Office:
         return placing.place(plan, self.service, self.journal, Terms(), tell=self.told.append, clock=self.clock)
 
     def follow(self, call, timeout):
-        watch = Watch(self.journal.find(call.id), self.service, self.journal, clock=self.clock)
+        watch = Watch(self.journal.history.find(call.id), self.service, self.journal, clock=self.clock)
         return watch.follow(timeout).record.call
 
     def hang_up(self, session_id):

@@ -43,7 +43,8 @@ from evocall import (
     wording,
 )
 from evocall.errors import ConfigError, EvocallError, FieldError, Rejected, UsageError
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.model import (
     Call,
     Credential,
@@ -669,7 +670,7 @@ def test_any_answer_is_remembered_as_it_was_reported(journal, reply):
     reported = place(journal, reply, waits)
     assert reported is not None
     assert all(0 <= wait <= placing.PATIENCE for wait in waits)
-    [record] = journal.calls(Filter(limit=1))
+    [record] = journal.history.calls(Filter(limit=1))
     kept = record.call
     whole = ["response"] if len(reply.body) < 10_000 else []
     for name in ("outcome", "http_status", "session_id", "error", "number", "flow", *whole):
@@ -690,7 +691,7 @@ def test_an_answer_nested_to_the_limit_can_be_shown_and_read_again(journal, dept
     worker.join()
     [call] = calls
     assert json.dumps(wording.call_document(call), indent=2)
-    [record] = journal.calls(Filter(limit=1))
+    [record] = journal.history.calls(Filter(limit=1))
     assert record.call.outcome == call.outcome
 
 

@@ -21,7 +21,8 @@ import pytest
 import trustme
 
 from evocall import placing
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.model import Credential, Flow, Plan, Profile
 from evocall.pacing import MARGIN
 from evocall.phone import read
@@ -126,7 +127,7 @@ def outcomes(url: str) -> Callable[[], list[tuple[str, str]]]:
 
     def look() -> list[tuple[str, str]]:
         with Journal(url) as journal:
-            return [(record.call.number, str(record.call.outcome)) for record in journal.calls(Filter())][::-1]
+            return [(record.call.number, str(record.call.outcome)) for record in journal.history.calls(Filter())][::-1]
 
     return look
 
@@ -595,7 +596,7 @@ def test_of_several_servers_the_one_that_can_be_written_to_is_taken(hosts, sandb
     host.environment["EVOCALL_JOURNAL"] = journal
     assert host.run("dial", "+18145550100")[0] == 0
     with Journal(url) as one:
-        assert [str(record.call.outcome) for record in one.calls()] == ["placed"]
+        assert [str(record.call.outcome) for record in one.history.calls()] == ["placed"]
 
 
 def test_what_a_database_holds_or_says_is_data(hosts, sandbox, postgres, url):

@@ -34,7 +34,8 @@ from hypothesis.stateful import (
 from evocall import guard, placing, records
 from evocall.earlier import Key
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown, RateLimited, Refused, Rejected, UsageError
-from evocall.journal import Filter, Journal, Reserved
+from evocall.history import Filter
+from evocall.journal import Journal, Reserved
 from evocall.model import (
     Answer,
     Call,
@@ -211,7 +212,7 @@ Store = InFile | InDatabase
 def outcomes(store: Store) -> list[str]:
     """The outcomes that the history shows, oldest first."""
     with Journal(store.where) as journal:
-        return [str(record.call.outcome) for record in journal.calls()][::-1]
+        return [str(record.call.outcome) for record in journal.history.calls()][::-1]
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +290,7 @@ def test_each_attempt_is_on_disk_before_it_is_made(journal, store):
     clock = placing.Clock(pause=lambda _: seen.append(store.states()))
     placing.place(plan_for(), service, journal, placing.Terms(), tell=lambda _: None, clock=clock)
     assert seen == [["sending"], ["waiting"], ["sending"]]
-    [record] = journal.calls()
+    [record] = journal.history.calls()
     assert (record.call.outcome, record.attempt) == ("placed", 2)
 
 
@@ -361,7 +362,7 @@ def test_what_is_resolved_is_remembered_whole(store, outcome):
         id="0001",
     )
     with Journal(store.where) as journal:
-        [kept] = journal.calls()
+        [kept] = journal.history.calls()
     assert kept == record
     assert expected == kept.call
     assert (kept.username, kept.once_key, kept.attempt, kept.duration_ms) == ("ops@example.com", "k", 1, 1234)
@@ -378,7 +379,7 @@ def test_a_call_is_found_by_its_short_name_and_by_its_session(store, name):
         PLACED.session_id,
     )
     with Journal(store.where) as journal:
-        found = journal.find(name)
+        found = journal.history.find(name)
         assert found is not None
         assert (found.call.id, found.call.session_id) == ("1010", PLACED.session_id)
 
@@ -388,7 +389,7 @@ def test_a_call_is_found_by_its_short_name_and_by_its_session(store, name):
 )
 def test_a_name_that_is_nobodys_finds_nothing(journal, name):
     reserve(journal)
-    assert journal.find(name) is None
+    assert journal.history.find(name) is None
 
 
 def test_only_an_unknown_call_can_be_settled(store):
@@ -396,14 +397,14 @@ def test_only_an_unknown_call_can_be_settled(store):
     with Journal(store.where) as journal:
         for answer in (LOST, PLACED, REFUSED):
             journal.resolve(reserve(journal, answer.outcome), answer, SECOND)
-        lost, placed, refused = list(journal.calls())[::-1]
-        settled = journal.settle("0001", "found", "it was seen")
-        assert journal.settle("0002", "found", "it was seen") == placed
-        assert journal.settle("0003", "found", "it was seen") == refused
+        lost, placed, refused = list(journal.history.calls())[::-1]
+        settled = journal.history.settle("0001", "found", "it was seen")
+        assert journal.history.settle("0002", "found", "it was seen") == placed
+        assert journal.history.settle("0003", "found", "it was seen") == refused
     expected = replace(lost.call, outcome=Outcome.PLACED, session_id="found", settled="it was seen", error=None)
     assert settled.call == expected
     with Journal(store.where) as journal:
-        assert journal.find("0001") == settled
+        assert journal.history.find("0001") == settled
         found = reserve(journal, LOST.outcome)
         assert (found.id, found.outcome) == ("0001", "placed")
 
@@ -415,9 +416,9 @@ def test_how_a_call_went_on_is_remembered(store):
         for answer in (PLACED, replace(PLACED, session_id="CA1"), replace(PLACED, session_id=None)):
             journal.resolve(reserve(journal), answer, SECOND)
         seen = {"0001": None, "0002": "seen", "0003": "seen"}
-        followed = [journal.follow(name, session, ending) for name, session in seen.items()]
+        followed = [journal.history.follow(name, session, ending) for name, session in seen.items()]
     with Journal(store.where) as journal:
-        assert followed == list(journal.calls())[::-1]
+        assert followed == list(journal.history.calls())[::-1]
     assert [record.call.session_id for record in followed] == [PLACED.session_id, "seen", "seen"]
     assert [record.call.ending for record in followed] == [ending] * 3
 
@@ -450,7 +451,7 @@ def test_a_placed_call_is_recorded_whatever_the_service_sent(journal, session, r
 
 def test_a_huge_answer_is_cut_and_the_call_is_placed_all_the_same(journal, store):
     place(journal, Service(HUGE))
-    [record] = journal.calls()
+    [record] = journal.history.calls()
     assert (record.call.outcome, record.call.session_id) == ("placed", "1")
     [(length,)] = store.run("SELECT LENGTH(response) FROM calls")
     assert length < 1.1 * LONGEST_RESPONSE
@@ -573,7 +574,7 @@ def test_a_row_whose_process_is_gone_may_have_rung_if_it_was_being_sent(store):
             reserve(journal, "sent")
         assert isinstance(reserve(journal, "sent", again=True), Reserved)
         assert isinstance(reserve(journal, "waited"), Reserved)
-        assert [str(record.call.outcome) for record in journal.calls()][::-1][:2] == ["unknown", "not_placed"]
+        assert [str(record.call.outcome) for record in journal.history.calls()][::-1][:2] == ["unknown", "not_placed"]
 
 
 def test_a_row_that_waited_and_was_sent_again_may_have_rung(store):
@@ -628,7 +629,7 @@ def test_threads_share_a_journal(journal):
         thread.join()
     assert sorted(got) == [(n, call_id(n), True) for n in range(1, 41)]
     assert len(refused) == 40
-    assert [str(record.call.outcome) for record in journal.calls()] == ["placed"] * 40
+    assert [str(record.call.outcome) for record in journal.history.calls()] == ["placed"] * 40
 
 
 def test_threads_with_one_key_reserve_it_once(journal):
@@ -687,7 +688,7 @@ def test_what_one_thread_cannot_write_costs_no_other_thread_its_record(journal):
     )
     assert isinstance(error, EvocallError)
     assert not isinstance(record, EvocallError)
-    assert [str(kept.call.outcome) for kept in journal.calls()] == ["placed"]
+    assert [str(kept.call.outcome) for kept in journal.history.calls()] == ["placed"]
 
 
 @pytest.mark.parametrize("letter", ["k", "ß", "☎", "\U0001f4de"])
@@ -767,7 +768,7 @@ def test_a_second_attempt_asks_the_hours_again(journal):
     with pytest.raises(Refused):
         place(journal, service, plan=plan_for(hours=hours), watch=watch)
     assert service.asked == 1
-    [record] = journal.calls()
+    [record] = journal.history.calls()
     assert (record.call.outcome, record.call.error["code"]) == ("not_placed", "hours")
 
 
@@ -790,7 +791,7 @@ def test_a_request_is_sent_again_only_when_it_placed_no_call(journal, answers, a
         with pytest.raises(EvocallError) as caught:
             place(journal, service, watch=Watch())
         assert caught.value.call.outcome == outcome
-    [record] = journal.calls()
+    [record] = journal.history.calls()
     assert (service.asked, record.call.outcome, record.attempt) == (asked, outcome, asked)
 
 
@@ -850,8 +851,8 @@ def test_a_purge_keeps_what_is_younger_and_what_is_still_running(journal):
     journal.resolve(reserve(journal, "old", now=old), PLACED, SECOND)
     reserve(journal, "running", now=old)
     journal.resolve(reserve(journal, "young", now=NOW - timedelta(days=89)), PLACED, SECOND)
-    assert journal.purge(NOW - timedelta(days=90)) == 1
-    assert [record.once_key for record in journal.calls()] == ["young", "running"]
+    assert journal.history.purge(NOW - timedelta(days=90)) == 1
+    assert [record.once_key for record in journal.history.calls()] == ["young", "running"]
 
 
 @dataclass
@@ -990,7 +991,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(journal=journals)
     def agree(self, journal):
         """The history shows what should be remembered; a call in flight shows as unknown."""
-        shown = [str(record.call.outcome) for record in journal.calls()][::-1]
+        shown = [str(record.call.outcome) for record in journal.history.calls()][::-1]
         assert ["unknown" if row.is_open else row.state for row in self.rows] == shown
 
     @invariant()
@@ -1020,11 +1021,11 @@ def test_whatever_happens_a_key_rings_once_and_no_call_is_forgotten(store):
 def test_the_history_is_read_newest_first_and_filtered(journal):
     for n, outcome in enumerate(ANSWERS):
         journal.resolve(reserve(journal, f"k{n}", now=NOW + n * SECOND), ANSWERS[outcome], SECOND)
-    assert [record.once_key for record in journal.calls()] == ["k2", "k1", "k0"]
-    assert [record.once_key for record in journal.calls(Filter(limit=2))] == ["k2", "k1"]
-    assert [record.once_key for record in journal.calls(Filter(since=NOW + SECOND))] == ["k2", "k1"]
-    assert [record.once_key for record in journal.calls(Filter(outcome=Outcome.PLACED))] == ["k0"]
-    assert list(journal.calls(Filter(number="+18145550199"))) == []
+    assert [record.once_key for record in journal.history.calls()] == ["k2", "k1", "k0"]
+    assert [record.once_key for record in journal.history.calls(Filter(limit=2))] == ["k2", "k1"]
+    assert [record.once_key for record in journal.history.calls(Filter(since=NOW + SECOND))] == ["k2", "k1"]
+    assert [record.once_key for record in journal.history.calls(Filter(outcome=Outcome.PLACED))] == ["k0"]
+    assert list(journal.history.calls(Filter(number="+18145550199"))) == []
 
 
 def test_a_history_of_many_pages_shows_each_call_once(journal, monkeypatch):
@@ -1032,9 +1033,9 @@ def test_a_history_of_many_pages_shows_each_call_once(journal, monkeypatch):
     ids = [call_id(reserve(journal, f"k{n}", now=NOW - n * SECOND).id) for n in range(7)]
     for size, limit in product((1, 3, 4, 7, 8, 100), (None, 1, 3, 6, 7, 50)):
         monkeypatch.setattr(records, "PAGE", size)
-        shown = [record.call.id for record in journal.calls(Filter(limit=limit))]
+        shown = [record.call.id for record in journal.history.calls(Filter(limit=limit))]
         assert shown == ids[::-1][:limit], (size, limit)
-        reading = journal.calls(Filter(limit=limit))
+        reading = journal.history.calls(Filter(limit=limit))
         begun = [next(reading).call.id]
         ids.append(call_id(reserve(journal, f"added/{size}/{limit}").id))
         assert shown == [*begun, *(record.call.id for record in reading)], (size, limit)
@@ -1065,9 +1066,9 @@ def test_a_late_answer_does_not_undo_what_was_found(journal, store):
     """The call was given up, and found by asking the service, before its own answer failed to come."""
     reserved = reserve(journal, "k")
     store.run("UPDATE calls SET state = 'unknown'")
-    journal.settle("0001", "6743a0b1c2d3e4f5a6b7c8d9", "found")
+    journal.history.settle("0001", "6743a0b1c2d3e4f5a6b7c8d9", "found")
     journal.resolve(reserved, Answer(Outcome.UNKNOWN, error=OutcomeUnknown("no answer")), SECOND)
-    [record] = journal.calls()
+    [record] = journal.history.calls()
     assert (record.call.outcome, record.call.session_id) == ("placed", "6743a0b1c2d3e4f5a6b7c8d9")
 
 
@@ -1098,18 +1099,18 @@ def test_a_call_that_got_the_number_of_ours_is_left_alone(journal, store, state,
             other.resolve(theirs, PLACED, SECOND)
         if state == "waiting":
             other.wait(theirs, BUSY)
-        before = list(other.calls())
+        before = list(other.history.calls())
         with pytest.raises(JournalError):
             act(journal, ours)
-        assert (store.states(), list(other.calls())) == ([state], before)
+        assert (store.states(), list(other.history.calls())) == ([state], before)
 
 
 @pytest.mark.parametrize(
     "act",
     [
-        lambda journal: journal.find("0001"),
-        lambda journal: journal.settle("0001", "found", "it was seen"),
-        lambda journal: journal.follow("0001", "seen", Ending(Phase.ENDED)),
+        lambda journal: journal.history.find("0001"),
+        lambda journal: journal.history.settle("0001", "found", "it was seen"),
+        lambda journal: journal.history.follow("0001", "seen", Ending(Phase.ENDED)),
     ],
     ids=["find", "settle", "follow"],
 )
@@ -1123,7 +1124,7 @@ def test_whoever_lost_a_call_does_not_take_another_one_for_it(journal, store, ac
             journal.resolve(ours, PLACED, SECOND)
         with pytest.raises(JournalError, match="not in the journal any more"):
             act(journal)
-        assert other.find("0001") == theirs
+        assert other.history.find("0001") == theirs
 
 
 def test_a_call_whose_row_is_gone_is_reported_with_a_warning(journal, store):

@@ -20,7 +20,8 @@ import pytest
 from evocall import postgres as engine
 from evocall.earlier import Key
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown
-from evocall.journal import Filter, Journal, Reserved
+from evocall.history import Filter
+from evocall.journal import Journal, Reserved
 from evocall.model import Campaign, Ending, Phase
 from evocall.schema import MIGRATIONS, VERSION
 from evocall.transactions import Cursor
@@ -138,7 +139,7 @@ def test_twenty_that_open_at_once_make_the_tables_once(store, made):
         start.wait(TIMEOUT)
         with Journal(store.where) as journal:
             journal.try_out()
-            opened.append(len(list(journal.calls())))
+            opened.append(len(list(journal.history.calls())))
 
     threads = [threading.Thread(target=open_and_look) for _ in range(20)]
     for thread in threads:
@@ -195,7 +196,7 @@ def test_journals_in_two_schemas_of_one_database_do_not_see_each_other(store):
     urls = [f"{store.where}?options=-csearch_path%3D{name}" for name in ("one", "other")]
     with Journal(urls[0]) as one, Journal(urls[1]) as other:
         assert reserve(one, "k") == Reserved(1)
-        assert list(other.calls()) == []
+        assert list(other.history.calls()) == []
         assert reserve(other, "k") == Reserved(1)
         one.pace("a", 1).hold(60)
         assert not other.pace("a", 1).held()
@@ -604,8 +605,8 @@ def test_a_key_that_is_no_text_costs_no_other_thread_its_row(journal, store, key
 @pytest.mark.parametrize(
     "look",
     [
-        lambda journal, text: list(journal.calls(Filter(campaign=text))),
-        lambda journal, text: list(journal.calls(Filter(profile=text))),
+        lambda journal, text: list(journal.history.calls(Filter(campaign=text))),
+        lambda journal, text: list(journal.history.calls(Filter(profile=text))),
         lambda journal, text: list(journal.campaigns.keys(replace(CAMPAIGN, name=text))),
         lambda journal, text: journal.campaigns.named(text, "localhost"),
         lambda journal, text: journal.campaigns.call(CAMPAIGN, text),
@@ -709,7 +710,7 @@ def test_a_lease_that_has_ended_gives_its_rows_up_but_the_late_owner_knows_best(
             reserve(other, "sent")
         assert reserve(other, "waiting") == Reserved(3)
         assert store.states() == ["unknown", "not_placed", "sending"]
-        assert other.find("0001").call.error["code"] == "died"
+        assert other.history.find("0001").call.error["code"] == "died"
         with pytest.raises(JournalError):
             late.resume(waiting, 2, NOW)
         assert late.resolve(sent, PLACED, SECOND).call.outcome == "placed"
@@ -818,17 +819,17 @@ WRITES = {
     "resume": (waiting, lambda journal, reserved: journal.resume(reserved, 2, NOW)),
     "resolve": (sending, lambda journal, reserved: journal.resolve(reserved, PLACED, SECOND)),
     "resolve_soon": (sending, resolve_soon),
-    "settle": (unknown, lambda journal, _: journal.settle("0001", "found", "it was seen")),
-    "follow": (placed, lambda journal, _: journal.follow("0001", "seen", Ending(Phase.ENDED, seconds=7.5))),
+    "settle": (unknown, lambda journal, _: journal.history.settle("0001", "found", "it was seen")),
+    "follow": (placed, lambda journal, _: journal.history.follow("0001", "seen", Ending(Phase.ENDED, seconds=7.5))),
     "begin": (nothing, lambda journal, _: journal.campaigns.begin(CAMPAIGN, NOW)),
-    "purge": (placed, lambda journal, _: journal.purge(NOW + SECOND)),
+    "purge": (placed, lambda journal, _: journal.history.purge(NOW + SECOND)),
     "try_out": (nothing, untimed(lambda journal: journal.try_out())),
     "take": (nothing, untimed(lambda journal: journal.pace("a", 1).take())),
     "hold": (nothing, lambda journal, _: journal.pace("a", 1).hold(60)),
 }
 READS = {
-    "calls": (placed, lambda journal, _: list(journal.calls())),
-    "find": (placed, lambda journal, _: journal.find("0001")),
+    "calls": (placed, lambda journal, _: list(journal.history.calls())),
+    "find": (placed, lambda journal, _: journal.history.find("0001")),
     "campaign": (dialled, lambda journal, _: journal.campaigns.named("c", "localhost")),
     "campaign_keys": (dialled, lambda journal, _: list(journal.campaigns.keys(CAMPAIGN))),
     "campaign_call": (dialled, lambda journal, _: journal.campaigns.call(CAMPAIGN, "row")),
@@ -1022,7 +1023,7 @@ def test_a_server_that_comes_back_in_time_is_waited_for(postgres, database, stor
     [record] = results
     assert record.call.outcome == "placed"
     with Journal(database) as journal:
-        assert [record.call.outcome for record in journal.calls()] == ["placed"]
+        assert [record.call.outcome for record in journal.history.calls()] == ["placed"]
 
 
 @pytest.mark.parametrize("setting", ["on", "off"])
@@ -1036,7 +1037,7 @@ def test_a_row_survives_a_crash_of_the_server(postgres, database, store, preset,
             stop("immediate")
             start()
     with Journal(database) as journal:
-        assert len(list(journal.calls())) == 3
+        assert len(list(journal.history.calls())) == 3
 
 
 def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, monkeypatch):
@@ -1241,7 +1242,7 @@ def test_no_statement_is_prepared(journal):
     """A pooler in transaction mode hands each transaction to another connection, which does not know it."""
     for n in range(12):
         place(journal, Service(PLACED), once=f"k{n}")
-        list(journal.calls())
+        list(journal.history.calls())
         journal.pace("a", 1000).take()
     assert journal.engine._connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 

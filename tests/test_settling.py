@@ -88,7 +88,7 @@ def look(path):
             Profile("default", server.base_url), Credential(MANAGER.username, MANAGER.password, "the test")
         )
         with closing(service), Journal(path) as journal:
-            return settling.look(journal.find(name), service, journal, **options)
+            return settling.look(journal.history.find(name), service, journal, **options)
 
     return run
 
@@ -606,5 +606,5 @@ def test_what_was_settled_stays_as_it_was_settled(path, dial, signed_in):
     """A second finding, by somebody who asked at the same time, changes nothing."""
     _, call = dial(LOST)
     with Journal(path) as journal:
-        again = journal.settle("0001", "another", "otherwise").call
+        again = journal.history.settle("0001", "another", "otherwise").call
     assert (again.session_id, again.settled) == (call["session_id"], call["settled"])

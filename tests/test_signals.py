@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from tests import processes
 from tests.faultserver import FaultServer, NeverAccepting, Visit, answering, http, silent
 
@@ -41,7 +42,7 @@ def outcomes(home: Path) -> Callable[[], list[str]]:
 
     def read() -> list[str]:
         with Journal(home / "evocall" / "journal.db") as journal:
-            return [str(record.call.outcome) for record in journal.calls(Filter())][::-1]
+            return [str(record.call.outcome) for record in journal.history.calls(Filter())][::-1]
 
     return read
 

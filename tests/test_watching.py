@@ -88,7 +88,7 @@ class Stage:
     def watch(self, call, base_url=None, timeout=5.0):
         """A watch of the call, at another address when one is given; `timeout` is that of one answer."""
         return Watch(
-            self.journal.find(call.id),
+            self.journal.history.find(call.id),
             OnTime(self._service(base_url or self.sandbox.base_url, timeout)),
             self.journal,
             show=lambda phase, seconds: self.shown.append((str(phase), seconds)),
@@ -173,7 +173,7 @@ def test_a_call_is_followed_from_its_ringing_to_its_end(stage):
         "Running flow welcome",
         "Call ended: Answered",
     ]
-    assert play.journal.find(call.id).call == followed.record.call
+    assert play.journal.history.find(call.id).call == followed.record.call
     assert (followed.record.call.outcome, play.told) == (Outcome.PLACED, [])
 
 
@@ -224,7 +224,7 @@ def test_a_call_that_was_seen_only_to_ring_is_followed_on(stage):
     play = stage()
     call = play.dial()
     play.given_up(call, timeout=3)
-    assert play.journal.find(call.id).call.ending.phase is Phase.RINGING
+    assert play.journal.history.find(call.id).call.ending.phase is Phase.RINGING
     assert play.follow(call).ending == Ending(Phase.ENDED, True, False, "Answered", 82.0)
 
 
@@ -279,7 +279,7 @@ def test_when_the_time_is_up_the_call_goes_on_and_the_message_says_how_to_look_l
     assert str(error) == ("the call was placed, but its end was not seen: stopped waiting after 30 seconds.")
     assert error.hint == f"evocall show {call.id} tells later how it ended."
     assert error.call.ending == Ending(Phase.CONNECTED, True, False, None, 30.0)
-    assert play.journal.find(call.id).call.ending == error.call.ending
+    assert play.journal.history.find(call.id).call.ending == error.call.ending
     assert play.follow(call).record.call.ending.seconds == 82.0
 
 
@@ -292,7 +292,7 @@ def test_a_call_that_is_never_shown_is_given_up_after_a_minute(stage):
     assert UNSEEN <= play.waited < UNSEEN + 5
     assert "the service has shown nothing of it for 60 seconds" in str(error)
     assert (error.call.ending, error.call.outcome, play.shown) == (None, Outcome.PLACED, [])
-    assert play.journal.find(call.id).call.ending is None
+    assert play.journal.history.find(call.id).call.ending is None
 
 
 def test_two_calls_that_cannot_be_told_apart_are_both_named(stage):
@@ -303,7 +303,7 @@ def test_two_calls_that_cannot_be_told_apart_are_both_named(stage):
     error = play.given_up(call)
     assert (play.waited, error.call.session_id, other in play.sandbox.calls) == (0.0, None, True)
     assert [each.id in str(error) for each in play.sandbox.calls] == [True, True]
-    assert play.journal.find(call.id).call.session_id is None
+    assert play.journal.history.find(call.id).call.session_id is None
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_without_an_id_the_call_is_found_by_number_and_time(stage):
     assert call.session_id is None
     followed = play.follow(call)
     [ours] = [each for each in play.sandbox.calls if (each.number, each.placed_at) == (SILENT, NOON)]
-    assert followed.record.call.session_id == ours.id == play.journal.find(call.id).call.session_id
+    assert followed.record.call.session_id == ours.id == play.journal.history.find(call.id).call.session_id
     assert followed.record.call.ending == Ending(Phase.ENDED, True, False, "Answered", 82.0)
 
 
@@ -427,7 +427,7 @@ def test_of_an_answer_with_only_a_call_sid_the_session_is_found_by_it(stage):
     [ours] = [each for each in play.sandbox.calls if each.sid == call.session_id]
     followed = play.follow(call)
     assert followed.session.id == ours.id
-    assert play.journal.find(call.id).call.session_id == ours.id
+    assert play.journal.history.find(call.id).call.session_id == ours.id
 
 
 def test_a_session_that_appears_late_is_waited_for(stage):
@@ -568,7 +568,7 @@ def test_a_session_without_an_id_leaves_the_journal_without_one(stage):
     call = play.dial(SILENT)
     followed = play.follow(call)
     assert followed.record.call.ending.answered is True
-    assert play.journal.find(call.id).call.session_id is None
+    assert play.journal.history.find(call.id).call.session_id is None
 
 
 def test_dates_may_be_written_as_iso_8601(stage):
@@ -697,7 +697,7 @@ def test_an_ending_that_cannot_be_recorded_is_told_all_the_same(stage):
     play = stage()
     call = play.dial(BUSY)
     watch = play.watch(call)
-    play.journal.purge(datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=1))
+    play.journal.history.purge(datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=1))
     followed = watch.follow(TEN_MINUTES)
     assert followed.record.call.ending == Ending(Phase.ENDED, False, False, "Busy", 12.0)
     assert ["warning: how the call went on could not be recorded." in line for line in play.told] == [True]

@@ -171,11 +171,11 @@ def _asking(service: "Callable[[], Service]", screen: "Screen") -> "Callable[[Fl
 
 def _allow_again(reader: "Reader", journal: "Journal", service: "Service | None", screen: "Screen") -> None:
     """Let unknown rows be dialled again: those that the service, when asked, did not know, and all in a rehearsal."""
-    from evocall.journal import Filter
+    from evocall.history import Filter
     from evocall.model import Outcome
 
     campaign = reader.order.campaign
-    found = journal.calls(Filter(campaign=campaign.name, host=campaign.host, outcome=Outcome.UNKNOWN))
+    found = journal.history.calls(Filter(campaign=campaign.name, host=campaign.host, outcome=Outcome.UNKNOWN))
     unknown = [record for record in found if not record.in_flight]  # or another process is placing it now
     if service is not None:
         unknown = _not_found(unknown, journal, service, screen)

@@ -30,7 +30,7 @@ def hangup(
 
     screen = Screen(as_json=json, quiet=quiet)
     with Journal(profiles.journal_place(profile)) as journal:
-        record = journal.find(call)
+        record = journal.history.find(call)
         with target_of(record, call, profile) as there, there.service(trace=trace if verbose else None) as service:
             session = session_of(record, call, service, journal)
             if session is None or not session.id:

@@ -70,7 +70,8 @@ def history(
     if ctx.invoked_subcommand is not None:
         return
     from evocall import phone, profiles
-    from evocall.journal import Filter, Journal
+    from evocall.history import Filter
+    from evocall.journal import Journal
     from evocall.output import Screen
     from evocall.wording import call_document
 
@@ -83,7 +84,7 @@ def history(
         limit=limit,
     )
     with Journal(profiles.journal_place(profile, sandbox=sandbox)) as journal:
-        records = list(journal.calls(wanted))
+        records = list(journal.history.calls(wanted))
     screen = Screen(as_json=json)
     if json:
         screen.document([call_document(record.call) for record in records])
@@ -125,7 +126,7 @@ def purge(
             f"--older-than is at least 1d, not {older_than}: caps and hold-backs need the calls of the last 24 hours."
         )
     with Journal(profiles.journal_place(profile)) as journal:
-        deleted = journal.purge(datetime.now(UTC) - age, profile)
+        deleted = journal.history.purge(datetime.now(UTC) - age, profile)
     Screen(quiet=quiet).note(f"{deleted} calls deleted.")
 
 

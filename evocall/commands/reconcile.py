@@ -76,7 +76,7 @@ def _named(journal: "Journal", names: Sequence[str]) -> "list[Record]":
 
     found = {}
     for name in names:
-        record = journal.find(name)
+        record = journal.history.find(name)
         if record is None:
             raise NotFound(f"There is no call {name} in the journal.", hint="evocall history lists them.")
         if record.call.outcome is Outcome.UNKNOWN and not record.in_flight:
@@ -87,12 +87,12 @@ def _named(journal: "Journal", names: Sequence[str]) -> "list[Record]":
 def _unknown(journal: "Journal", name: str | None) -> "list[Record]":
     """The unknown calls of the profile at its present host, oldest first."""
     from evocall import paths, profiles
-    from evocall.journal import Filter
+    from evocall.history import Filter
     from evocall.model import Outcome
     from evocall.target import placed_at
 
     profile = profiles.load(paths.config_file()).choose(name)
-    unknown = list(journal.calls(Filter(profile=profile.name, outcome=Outcome.UNKNOWN)))
+    unknown = list(journal.history.calls(Filter(profile=profile.name, outcome=Outcome.UNKNOWN)))
     return [record for record in reversed(unknown) if placed_at(record, profile) and not record.in_flight]
 
 

@@ -35,7 +35,7 @@ def show(
 
     screen = Screen(as_json=json)
     with Journal(profiles.journal_place(profile, sandbox=sandbox)) as journal:
-        record = journal.find(call)
+        record = journal.history.find(call)
         if record is not None and not json:
             screen.lines(_local(record))
         session = None

@@ -18,7 +18,8 @@ import pytest
 
 from evocall import phone
 from evocall.earlier import Key
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.model import Campaign, Flow, Plan, Profile
 from tests.faultserver import FaultServer, answering, http
 
@@ -94,7 +95,7 @@ def outcomes(journal):
 
     def read():
         with Journal(journal) as opened:
-            newest_last = list(opened.calls(Filter(campaign="spring")))[::-1]
+            newest_last = list(opened.history.calls(Filter(campaign="spring")))[::-1]
         return {record.call.number: str(record.call.outcome) for record in newest_last}
 
     return read

@@ -20,7 +20,8 @@ from datetime import timedelta
 import pytest
 
 from evocall import settling, watching
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.output import Screen
 from evocall.sandbox import Sandbox
 from tests import contract, processes
@@ -93,7 +94,7 @@ def journal(home):
 
     def read():
         with Journal(home / "evocall" / "journal.db") as journal:
-            return [record.call for record in journal.calls(Filter())][::-1]
+            return [record.call for record in journal.history.calls(Filter())][::-1]
 
     return read
 

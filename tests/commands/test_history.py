@@ -288,7 +288,7 @@ def test_a_bad_value_is_a_usage_error(evocall, called, path, arguments):
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("evocall: ")
     with Journal(path) as journal:
-        assert len(list(journal.calls())) == 1
+        assert len(list(journal.history.calls())) == 1
 
 
 def test_a_bad_value_with_json_is_one_document(evocall):

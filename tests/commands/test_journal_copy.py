@@ -27,7 +27,7 @@ def dialled(evocall, signed_in, file, tmp_path, hasty):
     table.write_text("number\n+18145550171\n+18145550172\n", encoding="utf-8")
     assert evocall("dial", "+18145550100", "--once", "key").code == 0
     with Journal(file) as journal:
-        journal.follow("0001", None, Ending(Phase.ENDED, answered=True, outcome="Completed", seconds=4.5))
+        journal.history.follow("0001", None, Ending(Phase.ENDED, answered=True, outcome="Completed", seconds=4.5))
     assert evocall("dial", "+18145550150").code == 9
     assert evocall("batch", str(table), "--campaign", "spring", "--yes", "--pace", "100").code == 0
     return signed_in
@@ -77,7 +77,7 @@ def test_a_database_goes_back_into_a_file(evocall, dialled, file, postgres, tmp_
     assert evocall("journal", "copy", str(file), url).code == 0
     assert evocall("journal", "copy", url, str(back)).code == 0
     with Journal(file) as old, Journal(back) as new:
-        assert list(old.calls()) == list(new.calls())
+        assert list(old.history.calls()) == list(new.history.calls())
 
 
 def test_a_journal_with_calls_is_not_copied_into(evocall, dialled, file, postgres):
@@ -113,7 +113,7 @@ def test_two_schemas_of_one_database_are_copied_by_way_of_a_file(evocall, dialle
     assert evocall("journal", "copy", url, str(tmp_path / "between.db")).code == 0
     assert evocall("journal", "copy", str(tmp_path / "between.db"), other).code == 0
     with Journal(file) as old, Journal(other) as new:
-        assert list(old.calls()) == list(new.calls())
+        assert list(old.history.calls()) == list(new.history.calls())
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_copy_that_breaks_leaves_nothing(evocall, dialled, file, postgres, mon
         connection.execute("ALTER TABLE campaigns ADD CHECK (name <> 'spring')")
     assert evocall("journal", "copy", str(file), url).code == 10
     with Journal(url) as journal:
-        assert list(journal.calls()) == []
+        assert list(journal.history.calls()) == []
 
 
 @pytest.mark.parametrize(
@@ -200,5 +200,5 @@ def test_a_copy_that_is_done_again_because_nobody_heard_of_its_end_is_a_copy(evo
             transaction(work, **how)
 
         new.engine.transaction = twice
-        assert copying.copy(old, new) == len(list(old.calls()))
-        assert list(old.calls()) == list(new.calls())
+        assert copying.copy(old, new) == len(list(old.history.calls()))
+        assert list(old.history.calls()) == list(new.history.calls())

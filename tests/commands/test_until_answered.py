@@ -13,7 +13,8 @@ import time
 import pytest
 
 from evocall import placing, settling, watching
-from evocall.journal import Filter, Journal
+from evocall.history import Filter
+from evocall.journal import Journal
 from evocall.sandbox import Sandbox
 from tests import contract, processes
 from tests.faultserver import FaultServer, answering, free_port, silent
@@ -93,7 +94,7 @@ def journal(home):
 
     def read():
         with Journal(home / "evocall" / "journal.db") as journal:
-            return list(journal.calls(Filter()))[::-1]
+            return list(journal.history.calls(Filter()))[::-1]
 
     return read
 
