@@ -47,9 +47,9 @@ postgres.LEASE, postgres.SURE, postgres.RENEWAL = 1_000, 0.5, 0.2
 main()
 """
 HURRIED = """
-from evocall import postgres
+from evocall import postgres_connection
 from evocall.__main__ import main
-postgres.PATIENCE = 1.0
+postgres_connection.PATIENCE = 1.0
 main()
 """
 COUNT_SLOTS = """

@@ -178,8 +178,8 @@ class InDatabase:
     def crash(self, journal: Journal) -> None:
         """End the journal as the end of its process would: nothing resolved, and in time the lease ends."""
         engine = journal.engine
-        engine._closing.set()
-        engine._connection.close()
+        engine._connection._closing.set()
+        engine._connection._current.close()
         if engine.holder is not None:
             self.run("UPDATE leases SET ends_at = 0 WHERE holder = ?", engine.holder)
 
@@ -193,7 +193,7 @@ class InDatabase:
 
     def refuse_writes(self, journal: Journal) -> None:
         """From now on nothing can be written."""
-        journal.engine._connection.execute("SET default_transaction_read_only = on")
+        journal.engine._connection.cursor().execute("SET default_transaction_read_only = on")
 
     def contents(self) -> bytes:
         """All rows of all tables, as text."""

@@ -22,7 +22,7 @@ OWNER = {
     "rich": "output progress",
     "platformdirs": "paths",
     "sqlite3": "sqlite",
-    "psycopg": "postgres",
+    "psycopg": "postgres_connection",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from evocall import EvoVoice, postgres, sqlite, watching
+from evocall import EvoVoice, postgres_connection, sqlite, watching
 from tests.faultserver import FaultServer, Script, Visit, answering, http
 
 NUMBER, NEXT = "+18145550100", "+18145550101"
@@ -25,7 +25,7 @@ def lose(request, home, monkeypatch) -> Iterator[Lose]:
         server = request.getfixturevalue("postgres")
         url = server.database()
         monkeypatch.setenv("EVOCALL_JOURNAL", url)
-        monkeypatch.setattr(postgres, "PATIENCE", 0.3)
+        monkeypatch.setattr(postgres_connection, "PATIENCE", 0.3)
 
         def shut() -> None:
             with server.connected("postgres") as connection:

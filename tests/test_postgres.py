@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from evocall import postgres as engine
+from evocall import postgres_connection
 from evocall.earlier import Key
 from evocall.errors import EvocallError, JournalError, OutcomeUnknown
 from evocall.history import Filter
@@ -83,8 +84,8 @@ def preset(database, postgres):
 @pytest.fixture
 def hurried(monkeypatch):
     """Nobody waits for long."""
-    monkeypatch.setattr(engine, "PATIENCE", 2.0)
-    monkeypatch.setitem(engine.CONNECT, "connect_timeout", "2")
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 2.0)
+    monkeypatch.setitem(postgres_connection.CONNECT, "connect_timeout", "2")
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -215,7 +216,7 @@ def attempts(monkeypatch) -> list[str]:
         made.append(str(options.get("dbname")))
         return connect(*arguments, **options)
 
-    monkeypatch.setattr(engine.psycopg, "connect", counted)
+    monkeypatch.setattr(postgres_connection.psycopg, "connect", counted)
     return made
 
 
@@ -223,7 +224,7 @@ def test_a_journal_that_is_opened_while_its_server_restarts_waits_for_it(
     postgres, database, store, restarted, attempts, monkeypatch
 ):
     """Two cron hosts at nine o'clock would else both not dial."""
-    monkeypatch.setattr(engine, "PATIENCE", 60.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
     stop, start = restarted
     stop("fast")
     with beside(lambda: Journal(database).__exit__()) as results:
@@ -233,7 +234,7 @@ def test_a_journal_that_is_opened_while_its_server_restarts_waits_for_it(
 
 
 def test_a_journal_that_is_opened_while_all_connections_are_used_waits_for_one(store, attempts, monkeypatch):
-    monkeypatch.setattr(engine, "PATIENCE", 60.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
     Journal(store.where).__exit__()
     with user(store, "ALTER ROLE {} CONNECTION LIMIT 1", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}") as name:
         url = store.where.replace(f"//{postgresql.USER}@", f"//{name}@")
@@ -511,7 +512,8 @@ def test_what_is_open_does_not_show_its_password(store, monkeypatch):
     login = f"{postgresql.USER}:{quote(postgresql.PASSWORD)}"
     with Journal(store.where.replace(f"//{postgresql.USER}@", f"//{login}@")) as journal:
         assert journal.name == store.where
-        parts = (journal, journal.engine, journal.engine._connection, journal.pace("a", 1))
+        connection = journal.engine._connection
+        parts = (journal, journal.engine, connection, connection._current, journal.pace("a", 1))
         assert [part for part in parts if SECRET in f"{part!r} {part}"] == []
         store.refuse_writes(journal)
         with pytest.raises(JournalError) as caught:
@@ -963,7 +965,7 @@ def test_a_line_that_breaks_while_the_tables_are_made_changes_nothing(store, pos
 
 def test_a_row_that_was_committed_without_our_knowledge_does_not_lock_its_key(line, by_the_line, monkeypatch):
     """The server went away with its answer, and nothing was dialled; the next try must not wait for the first one."""
-    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     line.breaks, line.closed_afterwards = "after", True
     with pytest.raises(JournalError):
         reserve(by_the_line, "k")
@@ -978,7 +980,7 @@ def test_a_row_that_was_committed_without_our_knowledge_does_not_lock_its_key(li
 
 def test_an_outcome_that_could_not_be_committed_is_unknown_to_all(store, line, by_the_line, monkeypatch):
     """Also to this process, although the row is its own; when the server is back, others are told so too."""
-    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     reserved = reserve(by_the_line, "k")
     line.breaks, line.closed_afterwards = "before", True
     with pytest.raises(JournalError):
@@ -1013,7 +1015,7 @@ def restarted(postgres):
 @pytest.mark.parametrize("how", ["fast", "immediate"])
 def test_a_server_that_comes_back_in_time_is_waited_for(postgres, database, store, restarted, monkeypatch, how):
     """In the middle of a call, whether it was stopped in order or crashed."""
-    monkeypatch.setattr(engine, "PATIENCE", 60.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
     stop, start = restarted
     with Journal(store.where) as journal:
         reserved = reserve(journal, "k")
@@ -1042,7 +1044,7 @@ def test_a_row_survives_a_crash_of_the_server(postgres, database, store, preset,
 
 def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, monkeypatch):
     """With a hint, and the row counts as one that may have rung."""
-    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     stop, start = restarted
     with Journal(store.where) as journal:
         reserved = reserve(journal, "k")
@@ -1060,20 +1062,20 @@ def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, monkeypa
 
 def test_a_server_that_was_given_up_is_hardly_waited_for_again(store, restarted, monkeypatch):
     """What follows a lost outcome, such as the end of the call, would each wait as long; then all is as before."""
-    monkeypatch.setattr(engine, "PATIENCE", 0.5)
-    monkeypatch.setattr(engine, "BRIEF", 0.5)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(postgres_connection, "BRIEF", 0.5)
     stop, start = restarted
     with Journal(store.where) as journal:
         reserved = reserve(journal, "k")
         stop("fast")
         with pytest.raises(JournalError):
             journal.resolve(reserved, PLACED, SECOND)
-        monkeypatch.setattr(engine, "PATIENCE", 3600.0)
+        monkeypatch.setattr(postgres_connection, "PATIENCE", 3600.0)
         with beside(journal.flush) as results:
             pass
         assert [type(result) for result in results] == [JournalError]
         start()
-        monkeypatch.setattr(engine, "BRIEF", 30.0)
+        monkeypatch.setattr(postgres_connection, "BRIEF", 30.0)
         journal.flush()
         stop("fast")
         with beside(journal.flush) as results:
@@ -1084,12 +1086,12 @@ def test_a_server_that_was_given_up_is_hardly_waited_for_again(store, restarted,
 @pytest.mark.parametrize("renewal", [0.05, 3600.0], ids=["while the lease is renewed", "in between"])
 def test_the_end_does_not_wait_for_a_server_that_is_frozen(store, postgres, monkeypatch, renewal):
     """The lease ends by itself."""
-    monkeypatch.setattr(engine, "PATIENCE", 3600.0)
-    monkeypatch.setattr(engine, "BRIEF", 0.5)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 3600.0)
+    monkeypatch.setattr(postgres_connection, "BRIEF", 0.5)
     monkeypatch.setattr(engine, "RENEWAL", renewal)
     journal = Journal(store.where)
     reserve(journal, "k")
-    lock = journal.engine._lock
+    lock = journal.engine._connection._lock
 
     def is_renewed() -> bool:
         if lock.acquire(timeout=1):
@@ -1114,7 +1116,7 @@ def test_a_server_that_freezes_is_given_up_in_time_and_serves_again_once_it_thaw
     with Journal(store.where) as journal:
         begun = begin(journal)
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "PATIENCE", 1.0)
+            patch.setattr(postgres_connection, "PATIENCE", 1.0)
             postgres.freeze()
             try:
                 with pytest.raises(JournalError):
@@ -1167,7 +1169,7 @@ def test_nobody_is_locked_out_for_longer_than_ten_seconds(journal):
     """And nothing of it is left to whoever gets the connection next, as behind a pooler."""
     limits = ("idle_in_transaction_session_timeout", "lock_timeout")
     assert all(0 < int(within(journal, limit).removesuffix("s")) <= 10 for limit in limits)
-    left = [journal.engine._connection.execute(f"SHOW {limit}").fetchone()[0] for limit in limits]
+    left = [journal.engine._connection.cursor().execute(f"SHOW {limit}").fetchone()[0] for limit in limits]
     assert left == ["0", "0"]
 
 
@@ -1176,7 +1178,7 @@ def test_a_user_whose_statements_are_cut_early_still_waits_for_the_lock(store, p
     preset("statement_timeout", "5s")
     with Journal(store.where) as journal:
         assert within(journal, "statement_timeout") == "0"
-        assert journal.engine._connection.execute("SHOW statement_timeout").fetchone() == ("5s",)
+        assert journal.engine._connection.cursor().execute("SHOW statement_timeout").fetchone() == ("5s",)
 
 
 def test_a_journal_that_somebody_keeps_locked_is_said_to_be(store, journal, monkeypatch):
@@ -1244,7 +1246,7 @@ def test_no_statement_is_prepared(journal):
         place(journal, Service(PLACED), once=f"k{n}")
         list(journal.history.calls())
         journal.pace("a", 1000).take()
-    assert journal.engine._connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+    assert journal.engine._connection.cursor().execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
 def test_a_pace_is_kept_by_the_clock_of_the_server(store):
@@ -1262,7 +1264,7 @@ def test_a_pace_is_kept_by_the_clock_of_the_server(store):
 def test_tables_that_somebody_has_locked_are_not_waited_for_when_a_journal_is_opened(store, monkeypatch):
     """As behind a PgBouncer that keeps the question until the server is back."""
     Journal(store.where).__exit__()
-    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     with psycopg.connect(store.where) as other:
         other.execute("LOCK TABLE schema_version")
         with pytest.raises(JournalError):
