@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import subprocess
+import sys
 import textwrap
 import threading
 from collections.abc import Callable
@@ -251,6 +252,30 @@ def test_a_terminal_that_goes_away_leaves_a_record_of_what_may_ring(sign_in_to, 
             process.send_signal(signal.SIGHUP)
             process.communicate(timeout=60)
     assert ["unknown"] == outcomes()
+
+
+def test_an_interruption_that_meets_a_finalizer_is_not_lost():
+    """Python cannot raise what happens while an object is thrown away, and would go on."""
+    program = """
+import os, signal, sys, time
+from evocall import __main__
+
+class Thrown:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sys.stdout.write("interrupted, ")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.unraisablehook = __main__.unheard
+try:
+    Thrown()
+    time.sleep(20)
+    sys.stdout.write("went on")
+except KeyboardInterrupt:
+    sys.stdout.write("heard")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("heard", "")
 
 
 def wait_until_connecting(process: subprocess.Popen[str]) -> None:
