@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from datetime import datetime
 
-from evocall.earlier import refuse_long
+from evocall.earlier import MEANING, refuse_long
 from evocall.model import Campaign, Outcome, Record
 from evocall.records import COLUMNS, SENDING, WAITING, milliseconds, newest_first, record
 from evocall.transactions import Cursor, Engine, Transactions
 
-MEANING = "name, host, profile, flow, caller_id"
 DIALLED = "EXISTS (SELECT 1 FROM calls WHERE calls.campaign = campaigns.name AND calls.host = campaigns.host)"
 
 
@@ -28,14 +27,14 @@ class Campaigns:
 
         def work(cursor: Cursor) -> Campaign:
             holder = self._engine.show_life(cursor)
-            standing = self._standing(cursor, campaign, holder)
+            standing, held = self._standing(cursor, campaign, holder)
             if standing is None:
                 cursor.execute("DELETE FROM campaigns WHERE name = ? AND host = ?", (campaign.name, campaign.host))
                 cursor.execute(
                     f"INSERT INTO campaigns ({MEANING}, begun_at, holder) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                     (*astuple(campaign), milliseconds(now), holder),
                 )
-            elif standing == campaign:
+            elif standing == campaign and not held:
                 cursor.execute(
                     "UPDATE campaigns SET holder = ? WHERE name = ? AND host = ?",
                     (holder, campaign.name, campaign.host),
@@ -44,18 +43,21 @@ class Campaigns:
 
         return self._transactions.together(work)
 
-    def _standing(self, cursor: Cursor, campaign: Campaign, ours: str) -> Campaign | None:
-        """What the name stands for, apart from what this process has begun without a call, or one that is gone."""
+    def _standing(self, cursor: Cursor, campaign: Campaign, ours: str) -> tuple[Campaign | None, bool]:
+        """What the name stands for, apart from what this process has begun without a call, or one that is gone.
+
+        And whether another process holds it that lives.
+        """
         cursor.execute(
             f"SELECT {MEANING}, holder, {DIALLED} FROM campaigns WHERE name = ? AND host = ?",  # noqa: S608
             (campaign.name, campaign.host),
         )
         row = cursor.fetchone()
         if row is None:
-            return None
+            return None, False
         *meaning, holder, dialled = row
-        begun = holder is not None and holder != ours and self._engine.is_alive(cursor, holder)
-        return Campaign(*meaning) if dialled or begun else None
+        held = holder is not None and holder != ours and self._engine.is_alive(cursor, holder)
+        return Campaign(*meaning) if dialled or held else None, held
 
     def named(self, name: str, host: str) -> Campaign | None:
         """What the campaign of that name was begun as; None for one of which nothing was dialled yet at that host."""

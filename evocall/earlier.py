@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from evocall.errors import UsageError
-from evocall.model import Call, Earlier, Outcome, Plan
+from evocall.model import Call, Campaign, Earlier, Outcome, Plan
 from evocall.records import COLUMNS, SENDING, WAITING, milliseconds, moment, record
 from evocall.transactions import Cursor
 
 LONGEST_KEY = 1000  # bytes
+MEANING = "name, host, profile, flow, caller_id"
 
 
 class Key(NamedTuple):
@@ -52,7 +53,15 @@ def earlier_calls(cursor: Cursor, plan: Plan, key: Key, now: datetime, hold_back
         unknown=found.get(Outcome.UNKNOWN),
         today=_requested(cursor, plan, now, "profile = ?", plan.profile.name),
         today_to_number=_requested(cursor, plan, now, "number = ?", plan.number.e164),
+        campaign=None if key.campaign is None else _begun(cursor, key.campaign, plan.profile.host),
     )
+
+
+def _begun(cursor: Cursor, name: str, host: str) -> Campaign | None:
+    """What the campaign of that name was begun as at that host."""
+    cursor.execute(f"SELECT {MEANING} FROM campaigns WHERE name = ? AND host = ?", (name, host))  # noqa: S608
+    row = cursor.fetchone()
+    return row and Campaign(*row)
 
 
 def _requested(cursor: Cursor, plan: Plan, now: datetime, condition: str, value: str) -> Sequence[datetime]:

@@ -260,21 +260,6 @@ class Call:
     ending: Ending | None = None
 
 
-class Earlier(NamedTuple):
-    """What the journal knows that decides about a new call.
-
-    `placed` and `unknown` are calls with the same once-key, and `in_flight` says that another process is placing one;
-    without a key, `unknown` is a recent call to the same number with the same flow. The other two hold when the calls
-    of the last 24 hours were requested, oldest first.
-    """
-
-    placed: Call | None = None
-    in_flight: bool = False
-    unknown: Call | None = None
-    today: Sequence[datetime] = ()
-    today_to_number: Sequence[datetime] = ()
-
-
 @dataclass(frozen=True)
 class Campaign:
     """What a campaign's name stands for at one service, from its first call there on.
@@ -287,6 +272,22 @@ class Campaign:
     profile: str
     flow: str | None
     caller_id: str | None
+
+
+class Earlier(NamedTuple):
+    """What the journal knows that decides about a new call.
+
+    `placed` and `unknown` are calls with the same once-key, and `in_flight` says that another process is placing one;
+    without a key, `unknown` is a recent call to the same number with the same flow. The other two hold when the calls
+    of the last 24 hours were requested, oldest first. `campaign` is what the name of the call's campaign stands for.
+    """
+
+    placed: Call | None = None
+    in_flight: bool = False
+    unknown: Call | None = None
+    today: Sequence[datetime] = ()
+    today_to_number: Sequence[datetime] = ()
+    campaign: Campaign | None = None
 
 
 @dataclass(frozen=True)

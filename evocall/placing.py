@@ -17,7 +17,7 @@ from evocall import guard, places
 from evocall.earlier import Key
 from evocall.errors import EvocallError, Interrupted, JournalError, Refused, UsageError
 from evocall.journal import Journal, Reserved
-from evocall.model import Answer, Call, DialRequest, Earlier, Outcome, Plan
+from evocall.model import Answer, Call, Campaign, DialRequest, Earlier, Outcome, Plan
 from evocall.records import call_id
 
 ATTEMPTS = 3
@@ -52,22 +52,23 @@ class Terms:
     """How a call may be placed: once for a key, again in spite of an unknown one or a cap, by which login.
 
     `again_after` is the one unknown call, by its name, after which it may be placed again. `patience` is the longest
-    wait, in seconds, that the service may ask for. In a `hurry` the outcome is not waited for
-    to be on disk: a power cut may then turn the last few placed calls into unknown ones, but nothing else.
+    wait, in seconds, that the service may ask for. `campaign` is the one whose row it is, as this run began it. In a
+    `hurry` the outcome is not waited for to be on disk: a power cut may then turn the last few placed calls into
+    unknown ones, but nothing else.
     """
 
     once: str | None = None
     again: bool = False
     again_after: str | None = None
     username: str | None = None
-    campaign: str | None = None
+    campaign: Campaign | None = None
     patience: float = PATIENCE
     hurry: bool = False
 
     @property
     def key(self) -> Key:
         """What the call is once for."""
-        return Key(self.once, self.campaign)
+        return Key(self.once, self.campaign.name if self.campaign else None)
 
 
 @dataclass
@@ -242,6 +243,12 @@ def about(plan: Plan) -> Iterator[None]:
 
 def _rule(plan: Plan, terms: Terms, now: datetime) -> Callable[[Earlier], Call | None]:
     def decide(earlier: Earlier) -> Call | None:
+        if terms.campaign != earlier.campaign:
+            raise UsageError(
+                "another process has begun the campaign differently meanwhile.",
+                hint="Go on as it was begun then, or give this one another name.",
+                code="campaign_changed",
+            )
         if earlier.placed is None:
             guard.refuse_hours(plan.number, plan.hours, now)
         return guard.may_dial(

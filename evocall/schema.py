@@ -2,6 +2,11 @@
 
 from evocall.errors import JournalError
 
+# A host as `Profile.host` has it, from one as addresses were written; plain http was for this machine only.
+HOST = """
+    RTRIM(REPLACE(LOWER(CASE SUBSTR(host, LENGTH(host) - 3) WHEN ':443' THEN SUBSTR(host, 1, LENGTH(host) - 4)
+    ELSE host END), '.:', ':'), '.:')
+"""
 MIGRATIONS = (
     """
     CREATE TABLE calls (
@@ -66,6 +71,17 @@ MIGRATIONS = (
     DROP TABLE campaigns;
     ALTER TABLE campaigns_of_hosts RENAME TO campaigns
     """,
+    f"""
+    UPDATE calls SET once_key = number || ' ' || LOWER(flow)
+        WHERE campaign IS NOT NULL AND once_key = number || ' ' || flow
+        AND LENGTH(flow) = 24 AND LTRIM(LOWER(flow), '0123456789abcdef') = '';
+    UPDATE calls SET host = {HOST} WHERE host <> {HOST};
+    INSERT INTO campaigns (name, host, profile, flow, caller_id, begun_at, holder)
+        SELECT name, {HOST}, profile, flow, caller_id, begun_at, holder FROM campaigns WHERE host <> {HOST}
+        ORDER BY begun_at
+        ON CONFLICT DO NOTHING;
+    DELETE FROM campaigns WHERE host <> {HOST}
+    """,  # noqa: S608
 )
 VERSION = len(MIGRATIONS)
 

@@ -64,6 +64,7 @@ LOST = Answer(Outcome.UNKNOWN, 500, error=OutcomeUnknown("the service answered 5
 BUSY = Answer(Outcome.NOT_PLACED, 429, error=RateLimited("Fewer, please."), resend=True, retry_after=5.0)
 HUGE = Answer(Outcome.PLACED, 200, "1", {"id": "1", "log": "x" * (2 * LONGEST_RESPONSE)})
 LONG = random.Random(1).randbytes(10_000).hex()  # nothing that could be compressed
+SPRING = Campaign("spring", "localhost", "default", "welcome", None)
 ANSWERS = {answer.outcome: answer for answer in (PLACED, REFUSED, LOST)}
 
 
@@ -508,6 +509,99 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_call
     assert versions(store) == [len(MIGRATIONS)]
 
 
+CAPITALS, OTHER_CAPITALS = "665F1C0000000000000000A1", "665F1C0000000000000000A2"
+
+
+def make_of_the_fifth_version(store: Store) -> None:
+    """A journal whose hosts are as the addresses were written, and whose rows are named by flows as they were."""
+    make_of_the_first_version(store)
+    store.run("DELETE FROM calls")
+    for migration in MIGRATIONS[1:5]:
+        for statement in migration.split(";"):
+            store.run(statement)
+    store.run("UPDATE schema_version SET version = 5")
+
+
+def add_call(store: Store, number: int, netloc: str, flow: str, key: str | None, campaign: str | None) -> None:
+    """One that was placed, as that version wrote it."""
+    store.run(
+        "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, once_key, campaign, attempt, "
+        "requested_at) VALUES (?, 'placed', 'x', 'default', ?, ?, '+18145550100', ?, ?, ?, 1, 1777982400000)",
+        *(number, f"https://{netloc}", netloc, flow, key, campaign),
+    )
+
+
+def add_campaign(store: Store, name: str, host: str, flow: str, begun_at: int = 0) -> None:
+    """One, as that version wrote it."""
+    insert = "INSERT INTO campaigns (name, host, profile, flow, begun_at) VALUES (?, ?, 'default', ?, ?)"
+    store.run(insert, name, host, flow, begun_at)
+
+
+@pytest.mark.parametrize(
+    ("netloc", "host"),
+    [
+        ("evovoice.io", "evovoice.io"),
+        ("evovoice.io:443", "evovoice.io"),
+        ("EvoVoice.io.:443", "evovoice.io"),
+        ("evovoice.io.", "evovoice.io"),
+        ("evovoice.io.:8443", "evovoice.io:8443"),
+        ("evovoice.io:80", "evovoice.io:80"),
+        ("evovoice.io:", "evovoice.io"),
+        ("[2001:DB8::1]:443", "[2001:db8::1]"),
+        ("[2001:db8::443]", "[2001:db8::443]"),
+        ("x", "x"),
+    ],
+)
+def test_what_an_older_version_placed_is_found_however_the_address_was_written(store, netloc, host):
+    """Used keys stay used, and what a campaign's name stands for is still known."""
+    make_of_the_fifth_version(store)
+    add_call(store, 1, netloc, "f", "k", None)
+    add_call(store, 2, netloc, "f", "row", "spring")
+    add_campaign(store, "spring", netloc, "id:f")
+    profile = Profile("default", f"https://{netloc}")
+    assert profile.host == host
+    plan = replace(plan_for(), profile=profile)
+    with Journal(store.where) as journal:
+        assert reserve(journal, "k", plan=plan).id == "0001"
+        assert journal.campaigns.named("spring", host) == Campaign("spring", host, "default", "id:f", None)
+        spring = Campaign("spring", host, "default", "id:f", None)
+        assert list(journal.campaigns.keys(spring)) == [("row", Outcome.PLACED)]
+    assert store.run("SELECT name, host FROM campaigns") == [("spring", host)]
+
+
+def test_of_one_campaign_at_two_spellings_of_an_address_what_stands_at_the_right_one_counts(store):
+    make_of_the_fifth_version(store)
+    for n, (host, flow) in enumerate((("evovoice.io:443", "id:e"), ("evovoice.io", "id:f"), ("evovoice.io.", "id:g"))):
+        add_call(store, n + 1, host, "f", f"row {n}", "spring")
+        add_campaign(store, "spring", host, flow, n)
+    add_campaign(store, "autumn", "evovoice.io.", "id:later", 2)
+    add_campaign(store, "autumn", "evovoice.io:443", "id:earlier", 1)
+    Journal(store.where).__exit__()
+    found = store.run("SELECT name, host, flow FROM campaigns ORDER BY name")
+    assert found == [("autumn", "evovoice.io", "id:earlier"), ("spring", "evovoice.io", "id:f")]
+    assert store.run("SELECT DISTINCT host FROM calls") == [("evovoice.io",)]
+
+
+@pytest.mark.parametrize(
+    ("flow", "key", "campaign", "kept"),
+    [
+        (CAPITALS, f"+18145550100 {CAPITALS}", "spring", f"+18145550100 {CAPITALS.lower()}"),
+        (CAPITALS, f"+18145550100 {CAPITALS}", None, f"+18145550100 {CAPITALS}"),
+        (CAPITALS, f"+18145550100 {OTHER_CAPITALS}", "spring", f"+18145550100 {OTHER_CAPITALS}"),
+        (CAPITALS, "Patient A1", "spring", "Patient A1"),
+        ("Welcome", "+18145550100 Welcome", "spring", "+18145550100 Welcome"),
+        (f"{CAPITALS[:-1]}G", f"+18145550100 {CAPITALS[:-1]}G", "spring", f"+18145550100 {CAPITALS[:-1]}G"),
+    ],
+    ids=["capitals", "a key of --once", "another flow's", "a key of a row", "no ID", "nearly an ID"],
+)
+def test_a_row_that_an_older_version_placed_by_a_flow_in_capitals_is_known(store, flow, key, campaign, kept):
+    """What was said of it by hand stays as it is."""
+    make_of_the_fifth_version(store)
+    add_call(store, 1, "evovoice.io", flow, key, campaign)
+    Journal(store.where).__exit__()
+    assert store.run("SELECT once_key, flow FROM calls") == [(kept, flow)]
+
+
 def test_a_journal_of_a_newer_version_is_refused_and_left_alone(evocall, signed_in, store):
     """Nobody knows what its rows mean, so nothing is dialled."""
     Journal(store.where).__exit__()
@@ -708,29 +802,72 @@ def test_a_key_has_at_most_a_thousand_bytes(journal, letter):
 
 def test_a_name_that_a_living_process_has_begun_stands_for_that_before_the_first_call(store):
     """Whoever comes with another flow is told what it stands for, and with the same one joins in."""
-    spring = Campaign("spring", "localhost", "default", "welcome", None)
     with Journal(store.where) as one, Journal(store.where) as joining:
-        assert one.campaigns.begin(spring, NOW) == spring
+        assert one.campaigns.begin(SPRING, NOW) == SPRING
         with Journal(store.where) as other:
-            assert other.campaigns.begin(replace(spring, flow="reminder"), NOW) == spring
-            assert other.campaigns.begin(replace(spring, profile="other"), NOW) == spring
-        assert joining.campaigns.begin(spring, NOW) == spring
+            assert other.campaigns.begin(replace(SPRING, flow="reminder"), NOW) == SPRING
+            assert other.campaigns.begin(replace(SPRING, profile="other"), NOW) == SPRING
+        assert joining.campaigns.begin(SPRING, NOW) == SPRING
 
 
 def test_a_name_begun_by_a_process_that_is_gone_without_a_call_is_free_again(store):
     """As when the flow was a wrong one and the service refused all calls before any was sent."""
-    spring = Campaign("spring", "localhost", "default", "welcome", None)
-    reminder = replace(spring, flow="reminder")
+    reminder = replace(SPRING, flow="reminder")
     with Journal(store.where) as one:
-        one.campaigns.begin(spring, NOW)
+        one.campaigns.begin(SPRING, NOW)
         assert one.campaigns.begin(reminder, NOW) == reminder
     with Journal(store.where) as other:
-        assert other.campaigns.begin(spring, NOW) == spring
+        assert other.campaigns.begin(SPRING, NOW) == SPRING
         key = Key("k", "spring")
         reserved = other.reserve(plan_for(), lambda _: None, key=key, username=None, now=NOW, hold_back=SECOND)
         other.resolve(reserved, PLACED, SECOND)
     with Journal(store.where) as third:
-        assert third.campaigns.begin(reminder, NOW) == spring
+        assert third.campaigns.begin(reminder, NOW) == SPRING
+
+
+def test_a_name_stays_with_whoever_began_it_while_others_join_and_end(store):
+    """It is theirs as long as they live, also when the last one who has joined is gone."""
+    with Journal(store.where) as one:
+        one.campaigns.begin(SPRING, NOW)
+        with Journal(store.where) as joining:
+            joining.campaigns.begin(SPRING, NOW)
+        with Journal(store.where) as other:
+            assert other.campaigns.begin(replace(SPRING, flow="reminder"), NOW) == SPRING
+
+
+def place_a_row(journal: Journal, service: Service) -> Call:
+    """Place the call of one row of the campaign as it was begun."""
+    terms = placing.Terms("row", campaign=SPRING)
+    return placing.place(plan_for(), service, journal, terms, tell=lambda _: None, clock=Watch().clock())
+
+
+def test_whoever_began_a_campaign_dials_for_it(journal, store):
+    journal.campaigns.begin(SPRING, NOW)
+    assert place_a_row(journal, Service(PLACED)).outcome == "placed"
+    assert store.states() == ["placed"]
+
+
+@pytest.mark.parametrize("change", [{"flow": "reminder"}, {"caller_id": "+18145550199"}, {"profile": "other"}])
+def test_whoever_was_taken_for_dead_does_not_dial_when_the_campaign_was_begun_differently_since(store, change):
+    """As a host that was suspended before its first call."""
+    with Journal(store.where) as suspended:
+        suspended.campaigns.begin(SPRING, NOW)
+        store.forget_who_lives()
+        with Journal(store.where) as other:
+            assert other.campaigns.begin(replace(SPRING, **change), NOW) == replace(SPRING, **change)
+        service = Service(PLACED)
+        with pytest.raises(UsageError) as caught:
+            place_a_row(suspended, service)
+    assert (caught.value.code, caught.value.call.outcome) == ("campaign_changed", "not_placed")
+    assert (service.asked, store.states()) == (0, [])
+
+
+def test_no_call_is_placed_for_a_campaign_that_the_journal_does_not_know(journal, store):
+    """Nobody would find out that its name stands for something."""
+    service = Service(PLACED)
+    with pytest.raises(UsageError):
+        place_a_row(journal, service)
+    assert (service.asked, store.states()) == (0, [])
 
 
 def test_of_two_with_one_key_the_second_waits_and_gets_the_first_call(store):
