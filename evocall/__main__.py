@@ -1,15 +1,9 @@
 """`python -m evocall`, and what the `evocall` command runs."""
 
-import _thread
 import contextlib
 import gc
 import os
 import sys
-import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
 
 INTERRUPTED = 130  # as `errors.ExitCode` has it, which may not be loaded yet
 
@@ -26,12 +20,15 @@ def main() -> None:
     os._exit(code)
 
 
-def unheard(what: "UnraisableHookArgs") -> None:
+def unheard(what: "sys.UnraisableHookArgs") -> None:
     """An error in an object that is thrown away, often one that an interruption has left half made: no user's concern.
 
     Unless it is the interruption itself, which is made once more, a moment later: here it would be lost again.
     """
     if issubclass(what.exc_type, KeyboardInterrupt):
+        import _thread
+        import threading
+
         threading.Timer(0.01, _thread.interrupt_main).start()
 
 

@@ -43,7 +43,8 @@ HINTS = {
     "no schema": "CREATE SCHEMA makes the one that the URL's search_path names.",
     "unsupported startup parameter": "PgBouncer refuses ?options=; leave it out, and name the schema once in the "
     "database: ALTER ROLE evocall SET search_path = evocall.",
-    "read-only": "That server follows another one; ?target_session_attrs=read-write finds the one to write to.",
+    "read-only": "Does that server follow another one? ?target_session_attrs=read-write finds the one to write to. Or "
+    "is its database set to be read only?",
     "root certificate|certificate verify failed": "PGSSLROOTCERT names the file with the authorities to trust, such as "
     "/etc/ssl/certs/ca-certificates.crt.",
     "lock timeout": "Another host keeps it locked; try again.",
@@ -51,6 +52,7 @@ HINTS = {
     "resolve|translate host name|not known": "Is the name of its host right?",
 }
 NoSuchTable = psycopg.errors.UndefinedTable
+IDLE = psycopg.pq.TransactionStatus.IDLE
 
 
 class Connection:
@@ -153,7 +155,8 @@ class Connection:
             line.shutdown(socket.SHUT_RDWR)
 
     def _attempt(self, act: Callable[[], None], deadline: float) -> None:
-        if self._current.closed:
+        if self._current.info.transaction_status != IDLE:  # it is closed, or Ctrl-C has left it in the middle
+            self._current.close()
             self._current = self._connected(min(deadline, time.monotonic() + PATIENCE))
         with self.cut_at(deadline):
             try:

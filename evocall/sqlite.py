@@ -75,9 +75,10 @@ class File:
     def transaction(self, work: Callable[[Cursor], object], *, long: bool = False) -> None:  # noqa: ARG002 - it never gives up
         """All of the work on disk, or none of it."""
         with self._lock, self._guarded():
+            self._connection.rollback()  # what was left open by an interruption that came while it was rolled back
             cursor = self._connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
             try:
+                cursor.execute("BEGIN IMMEDIATE")
                 work(cursor)
                 self._connection.commit()
             except BaseException:

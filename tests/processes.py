@@ -17,6 +17,7 @@ def python(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A Python that takes Ctrl-C even when whoever runs the tests does not; killed when the block is left."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

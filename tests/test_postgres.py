@@ -1277,3 +1277,17 @@ def test_the_encoding_of_a_url_does_not_matter(store):
     """Text is UTF-8 for us, whatever else is asked for."""
     with Journal(f"{store.where}?client_encoding=LATIN1") as journal:
         assert isinstance(reserve(journal, "☎"), Reserved)
+
+
+@pytest.mark.parametrize("left", ["SELECT 1", "SELECT 1 / 0", "COPY calls TO STDOUT"])
+def test_what_ctrl_c_leaves_on_the_connection_does_not_stay_there(postgres, left):
+    """A transaction that is open, one that has failed, and a command whose answer nobody has read."""
+    url = postgres.database()
+    with Journal(url) as journal, Journal(url) as other:
+        line = journal.engine._connection._current
+        line.execute("BEGIN")
+        line.execute("SELECT pg_advisory_xact_lock(7310873265411)")
+        line.pgconn.send_query(left.encode())
+        journal.bury()
+        other.bury()
+        assert (list(journal.history.calls()), list(other.history.calls())) == ([], [])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -240,6 +241,43 @@ def test_a_program_that_is_interrupted_while_it_asks_after_the_earlier_call_of_a
 def test_a_program_that_is_interrupted_while_it_follows_a_call_learns_of_that(interrupted_program):
     out = interrupted_program(f'evo.follow(evo.place("{NUMBER}"))', PLACED)
     assert "placed 0001 6743a0b1c2d3e4f5a6b7c8d9\n['placed'] True\n" == out
+
+
+def test_a_program_that_is_interrupted_while_its_journal_is_locked_keeps_no_lock(sign_in_to, home):
+    """It goes on, and so do all others that use the journal."""
+    program = f"""
+import sqlite3, sys
+from evocall import EvoVoice, Interrupted, Outcome
+
+with EvoVoice() as evo:
+    evo._journal.engine._connection.set_trace_callback(sys.stdout.write)
+    try:
+        evo.place("{NUMBER}")
+    except Interrupted as error:
+        print("\\ninterrupted:", error.call.outcome)
+    sys.stdin.readline()
+    print([call.outcome.value for call in evo.history()])
+"""
+    sign_in_to("http://127.0.0.1:9")
+    with Journal(home / "evocall" / "journal.db") as journal:
+        journal.bury()
+    with (
+        contextlib.closing(sqlite3.connect(home / "evocall" / "journal.db", isolation_level=None)) as other,
+        processes.python("-u", "-c", program) as process,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        said = ""
+        while not said.endswith("BEGIN IMMEDIATE"):
+            said += process.stdout.read(1) or pytest.fail(said)
+        process.send_signal(signal.SIGINT)
+        other.execute("COMMIT")
+        while not said.endswith("\ninterrupted: not_placed\n"):
+            said += process.stdout.read(1) or pytest.fail(said)
+        other.execute("PRAGMA busy_timeout = 0")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("COMMIT")
+        out, err = process.communicate("go on\n", timeout=60)
+    assert (out.splitlines()[-1][-2:], err) == ("[]", "")
 
 
 def test_a_terminal_that_goes_away_leaves_a_record_of_what_may_ring(sign_in_to, outcomes):
