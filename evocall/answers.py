@@ -21,6 +21,11 @@ class Said(NamedTuple):
     message: str | None = None
     fields: tuple[FieldError, ...] = ()
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it tells of an error, whatever the status of the answer; a message alone does not."""
+        return self.code is not None or bool(self.fields)
+
     def __str__(self) -> str:
         return ": ".join(part for part in (self.code, self.message) if part)
 
@@ -35,7 +40,7 @@ def trouble(reply: Reply) -> tuple[str, str] | None:
     claims_json = "json" in reply.media_type or _start(reply).startswith((b"{", b"["))
     if claims_json and reply.body.strip() and not _is_json(reply.body):
         return f"{answered} its answer is not whole (broken JSON)", "half_answer"
-    if said(value_of(reply)).code is not None:
+    if said(value_of(reply)).is_error:
         return f"{answered} its answer tells of an error", "error_answer"
     return None
 
@@ -112,7 +117,7 @@ def said(value: Any) -> Said:
     """ServiceStack's ResponseStatus in camel or Pascal case; of a plain text, its beginning."""
     if isinstance(value, str) and not value.lstrip("\ufeff\0 \t\r\n").startswith("<"):
         return Said(message=value.strip()[:500])
-    status = _lower_keys(_lower_keys(value).get("responsestatus"))
+    status = _response_status(value)
     errors = [_lower_keys(entry) for entry in as_list(status.get("errors"))]
     fields = tuple(
         FieldError(_camel(str(entry.get("fieldname") or "")), _without_parameter(str(entry.get("message") or "")))
@@ -120,6 +125,13 @@ def said(value: Any) -> Said:
     )
     message = _without_parameter(str(status.get("message") or ""))
     return Said(as_text(status.get("errorcode")), message or None, fields)
+
+
+def _response_status(value: Any) -> dict[str, Any]:
+    """That of an answer, else an error that came without one around it; a session has an `errorCode` of its own."""
+    answer = _lower_keys(value)
+    plain = as_text(answer.get("errorcode")) and session_id(value) is None
+    return answer if plain else _lower_keys(answer.get("responsestatus"))
 
 
 def _lower_keys(value: Any) -> dict[str, Any]:

@@ -174,11 +174,13 @@ class Service:
                 hint="Is base_url right? Is a proxy or a login page in between?",
                 code="strange_answer",
             )
-        if answers.said(value).code is not None:
+        said = answers.said(value)
+        if said.is_error:
             raise Unavailable(
                 f"{self._profile.base_url} answered {path} with an error.",
                 code="error_answer",
-                said=str(answers.said(value)),
+                said=str(said) or None,
+                fields=said.fields,
             )
         return value or {}
 
@@ -233,8 +235,8 @@ def _unknown(what: str, code: str) -> OutcomeUnknown:
 
 def _open(reply: Reply, value: Any, what: str, code: str) -> Answer:
     """The outcome is open, whatever came back; what it said is passed on."""
-    error = _unknown(what, code)
-    error.said = str(answers.said(value)) or None
+    error, said = _unknown(what, code), answers.said(value)
+    error.said, error.fields = str(said) or None, said.fields
     return Answer(Outcome.UNKNOWN, reply.status, response=value, error=error)
 
 

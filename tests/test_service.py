@@ -102,6 +102,24 @@ def status_of(code: str, camel: str = "responseStatus", **fields: object) -> byt
         (b'HTTP/1.1 200 OK\r\nContent-Length: 11 \t\r\n\r\n{"id":"s1"}', "s1", {"id": "s1"}),
         (http("200 OK", b'{"id":"s1","responseStatus":{}}'), "s1", {"id": "s1", "responseStatus": {}}),
         (http("200 OK", b'\xef\xbb\xbf{"id":"s1"}'), "s1", {"id": "s1"}),
+        pytest.param(
+            http("200 OK", b'{"responseStatus":{"errors":[]}}'),
+            None,
+            {"responseStatus": {"errors": []}},
+            id="no field errors",
+        ),
+        pytest.param(
+            http("200 OK", b'{"id":"s1","errorCode":"0"}'),
+            "s1",
+            {"id": "s1", "errorCode": "0"},
+            id="a session with a code",
+        ),
+        pytest.param(
+            http("200 OK", b'{"errorCode":null,"message":"queued"}'),
+            None,
+            {"errorCode": None, "message": "queued"},
+            id="a message",
+        ),
     ],
 )
 def test_a_whole_successful_answer_means_placed(answer_to, reply, session_id, response):
@@ -193,6 +211,16 @@ def cut(body: bytes) -> bytes:
             "error_answer",
             id="ServiceStack's error in Pascal case",
         ),
+        *(
+            pytest.param(answering(http("200 OK", body)), "error_answer", id=what)
+            for what, body in {
+                "field errors alone": b'{"responseStatus":{"errors":[{"errorCode":"NotEmpty","fieldName":"flowId"}]}}',
+                "field errors in Pascal case": b'{"ResponseStatus":{"ErrorCode":null,"Errors":[{"FieldName":"To"}]}}',
+                "field errors beside a session": b'{"id":"s1","responseStatus":{"errors":[{"message":"x"}]}}',
+                "a plain error": b'{"errorCode":"NotEmpty","message":"x"}',
+                "a plain error in Pascal case": b'{"ErrorCode":"NotEmpty","responseStatus":{}}',
+            }.items()
+        ),
         pytest.param(answering(http("200 OK", b" " * (5 * 1024 * 1024 + 1))), "half_answer", id="more than 5 MiB"),
         pytest.param(resetting, "connection_lost", id="reset after reading"),
         pytest.param(resetting_unread, "connection_lost", id="reset before reading"),
@@ -236,14 +264,39 @@ def test_what_an_error_in_a_success_says_is_passed_on(answer_to):
     assert answer.response == json.loads(body)
 
 
-def test_an_error_in_a_success_is_no_list_and_no_deed():
+@pytest.mark.parametrize(
+    ("body", "said", "fields"),
+    [
+        pytest.param(
+            {"responseStatus": {"errors": [{"errorCode": "NotEmpty", "fieldName": "FlowId", "message": "is empty"}]}},
+            None,
+            (errors.FieldError("flowId", "is empty"),),
+            id="fields",
+        ),
+        pytest.param({"ErrorCode": "NotEmpty", "Message": "it is"}, "NotEmpty: it is", (), id="plain"),
+    ],
+)
+def test_so_is_what_it_says_about_fields_or_plainly(answer_to, body, said, fields):
+    answer, _ = answer_to(answering(http("200 OK", json.dumps(body).encode())))
+    assert (Outcome.UNKNOWN, said, fields) == (answer.outcome, answer.error.said, answer.error.fields)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        pytest.param(status_of("Exception", message="no database"), "Exception: no database", id="a code"),
+        pytest.param(b'{"errorCode":"Exception","message":"no database"}', "Exception: no database", id="plain"),
+        pytest.param(b'{"responseStatus":{"message":"no","errors":[{"fieldName":"Id"}]}}', "no", id="fields"),
+    ],
+)
+def test_an_error_in_a_success_is_no_list_and_no_deed(body, said):
     """Asking gets no empty list, and ending a call has not ended it."""
-    with FaultServer(answering(http("200 OK", status_of("Exception", message="no database")))) as server:
+    with FaultServer(answering(http("200 OK", body))) as server:
         service = Service(Profile("test", server.base_url, LOGIN.username), LOGIN)
         for method in ("GET", "DELETE"):
             with pytest.raises(errors.Unavailable) as raised:
                 service.read(method, "/sessions/s1")
-            assert raised.value.said == "Exception: no database"
+            assert (raised.value.code, raised.value.said) == ("error_answer", said)
         service.close()
 
 
