@@ -55,6 +55,7 @@ class EvoVoice:
 
     def check(self, number: str) -> Number:
         """The number as it would be dialled. Raises InvalidNumber or Refused; neither network nor journal is asked."""
+        self._planner.refresh()
         found = self._planner.callee(number)
         return Number(*(getattr(found, field.name) for field in fields(Number)))
 
@@ -76,6 +77,7 @@ class EvoVoice:
         placing.refuse_empty_key(once, "once")
         terms, witness = placing.Terms(once, again=again, username=self._username), placing.Witness()
         try:
+            self._planner.refresh()
             plan = self._planner.plan(number, flow=flow, caller_id=caller_id)
             if settling.needs_flow(plan, self._journal, terms):
                 plan = settling.with_flow(plan, self._service)

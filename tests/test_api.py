@@ -269,3 +269,19 @@ def test_importing_the_package_loads_nothing():
     script = "import sys, evocall; print([n for n in sys.modules if n.startswith('evocall.')])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_number_that_comes_on_the_deny_list_is_not_rung_by_a_program_that_runs_on(config, signed_in):
+    """Nor is anybody when the list is gone."""
+    denied = config('[profiles.default.guard]\ndeny = "no.txt"\n').with_name("no.txt")
+    denied.touch()
+    with EvoVoice() as evo:
+        evo.place("+18145550100", flow="welcome")
+        denied.write_text("+18145550101\n", encoding="utf-8")
+        for refused in (evo.check, lambda number: evo.place(number, flow="welcome")):
+            with pytest.raises(Refused, match="deny list"):
+                refused("+18145550101")
+        denied.unlink()
+        with pytest.raises(EvocallError, match=r"no\.txt"):
+            evo.place("+18145550102", flow="welcome")
+    assert [call.number for call in signed_in.calls] == ["+18145550100"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evocall.model import Call, Plan
     from evocall.output import Screen
     from evocall.placing import Terms, Witness
+    from evocall.planning import Planner
     from evocall.service import Service
     from evocall.target import Target
 
@@ -91,7 +92,7 @@ def dial(
             username, patience = there.profile.username, wait_timeout or DEFAULT_WAIT
             now = _Dial(screen, username, service, journal, terms, witness, patience)
             if until_answered:
-                now.in_turn(plans)
+                now.in_turn(plans, planner)
             elif wait:
                 now.and_wait(plans[0])
             else:
@@ -210,14 +211,20 @@ class _Dial:
             raise error
         self._document(call)
 
-    def in_turn(self, plans: "Sequence[Plan]") -> None:
+    def in_turn(self, plans: "Sequence[Plan]", planner: "Planner") -> None:
         """Ring one after the other until somebody answers."""
-        from evocall import sessions, signals
+        from evocall import placing, sessions, signals
         from evocall.escalation import Turns
         from evocall.wording import call_document
 
+        def ring(plan: "Plan") -> "Call":
+            with placing.about(plan):
+                planner.refresh()  # minutes may have gone by since it was planned
+                planner.refuse(plan.number)
+            return self._shown(plan, _terms_in_turn(self.terms, plan))
+
         turns = Turns(
-            ring=lambda plan: self._shown(plan, _terms_in_turn(self.terms, plan)),
+            ring=ring,
             follow=self._followed,
             hang_up=lambda session_id: sessions.end(self.service, session_id),
             tell=self.screen.note,

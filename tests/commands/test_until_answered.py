@@ -202,6 +202,17 @@ def test_a_number_that_is_rejected_passes_on_to_the_next(build, reach):
     assert (rejected["number"], rejected["outcome"], rejected["error"]["code"]) == (REJECTED, "not_placed", "rejected")
 
 
+def test_a_number_that_comes_on_the_deny_list_meanwhile_is_not_rung(build, reach, config, steps):
+    """The numbers before it may have rung for minutes."""
+    denied = config('[profiles.default.guard]\ndeny = "no.txt"\n').with_name("no.txt")
+    denied.touch()
+    sandbox = build()
+    steps.before = lambda: denied.write_text(f"{FIRST}\n", encoding="utf-8")
+    code, document = reach(BUSY, FIRST, SECOND)
+    assert (code, document["number"], dialled(sandbox)) == (0, SECOND, [BUSY, SECOND])
+    assert (tried(document), document["tried"][1]["outcome"]) == ([BUSY, FIRST], "not_placed")
+
+
 def test_a_number_that_a_guard_refuses_when_it_is_dialled_passes_on_to_the_next(build, reach, config):
     """It has had its call for today."""
     config("[profiles.default.guard]\nmax_per_number_per_day = 1\n")
