@@ -144,14 +144,14 @@ def _kind_of(keys: tuple[str, ...]) -> Kind:
 
 
 def shown(value: object) -> str:
-    """The value for an error message, unless it looks like an address with a login in it."""
+    """The value for an error message, unless it looks like an address, be it mistyped, with a login in it."""
     try:
         text = repr(value)
     except ValueError:
         return "a number with thousands of digits"
     secret = re.search("@|passw|secret|scram_", unquote(text), re.IGNORECASE)
-    names_database = "://" in text or (isinstance(value, str) and places.is_in_keywords(value))
-    return "one with a login in it" if secret and names_database else text
+    address = re.search("//|:/|:.*@", unquote(text)) or (isinstance(value, str) and places.is_in_keywords(value))
+    return "one with a login in it" if secret and address else text
 
 
 def variable(environ: Mapping[str, str], name: str) -> str:

@@ -288,7 +288,13 @@ def test_the_environment_fills_a_profile_without_a_file(home):
     assert (chosen.base_url, chosen.username) == ("https://team.evovoice.io", "me@example.com")
 
 
-@pytest.mark.parametrize("address", ["evovoice.io", "https://me:hunter2@evovoice.io", "https://evovoice.io:0"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("evovoice.io", "https://evovoice.io:0", "https://me:hunter2@evovoice.io", "https//me:hunter2@evovoice.io"),
+        *("https:/me:hunter2@evovoice.io", "me:hunter2@evovoice.io", "https:me%3Ahunter2%40evovoice.io"),
+    ],
+)
 def test_a_wrong_address_in_the_environment_is_an_error(config, address):
     """It is named, and a password in it is not shown."""
     with pytest.raises(ConfigError) as raised:

@@ -1,5 +1,6 @@
 """`evocall journal`: where calls are remembered."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def _place(text: str) -> Path | str:
 
     if places.is_in_keywords(text) and "://" not in text:
         raise UsageError(f"A database is named by {places.WANTED}, and not by keywords.", hint=places.SPELLING)
-    if "://" not in text:
+    if not re.match(r"\w+:/|.*:.*@", text):
         return Path(text)
     if not places.is_url(text) or places.has_password(text):
         raise UsageError(

@@ -181,6 +181,8 @@ def test_a_copy_that_breaks_leaves_nothing(evocall, dialled, file, postgres, mon
         ("nowhere.db", "postgresql://evocall@127.0.0.1/x", "There is no journal"),
         ("postgresql://evocall:s3cret@127.0.0.1/x", "new.db", "everybody sees arguments"),
         ("mysql://evocall@127.0.0.1/x", "new.db", "A database is named by"),
+        ("postgresql:/evocall:s3cret@127.0.0.1/x", "new.db", "A database is named by"),
+        ("evocall:s3cret@127.0.0.1/x", "new.db", "A database is named by"),
     ],
 )
 def test_what_is_no_journal_is_refused(evocall, begin, end, said):
