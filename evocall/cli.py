@@ -39,6 +39,7 @@ COMMANDS = (  # in the order of the help
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 CALLING = {"dial"}
 DOING = {"dial", "batch", "hangup", "login", "logout", "reconcile", "profile"}  # what they did is what counts
+TELLING = {"--dry-run", "list", "show"}  # unless they have done nothing
 
 
 def _show_version(wanted: bool) -> None:
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         completion_init()
     try:
         code = _run(arguments)
-        _refuse_lost_output(arguments)
+        _report_lost_output(arguments)
     except EvocallError as error:
         _report(error, arguments)
         code = error.exit_code
@@ -125,13 +126,17 @@ def _run(arguments: list[str]) -> int:
     return code or 0
 
 
-def _refuse_lost_output(arguments: list[str]) -> None:
-    """Raise ConfigError when a command that has nothing to do but to tell something could not."""
-    if "evocall.output" in sys.modules and not DOING.intersection(_command(arguments)):
-        from evocall.output import lost
+def _report_lost_output(arguments: list[str]) -> None:
+    """Raise ConfigError when a command that has nothing to do but to tell something could not; others warn."""
+    if "evocall.output" not in sys.modules:
+        return
+    from evocall.output import Screen, lost
 
-        if lost:
-            raise _unwritable(lost[0])
+    if lost:
+        error = _unwritable(lost[0])
+        if TELLING.intersection(arguments) or not DOING.intersection(_command(arguments)):
+            raise error
+        Screen().problem(f"warning: {error}")
 
 
 def _unwritable(error: Exception) -> EvocallError:

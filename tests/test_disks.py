@@ -276,7 +276,10 @@ def test_an_unknown_outcome_keeps_its_exit_code_when_nothing_can_be_written(sign
 
 @pytest.mark.parametrize(
     "command",
-    ["history", "history --json", "flows", f"check {NUMBER}", "doctor --json", "completion bash", "--version", "-h"],
+    [
+        *("history", "history --json", "flows", f"check {NUMBER}", "doctor --json", "completion bash", "--version"),
+        *("-h", f"dial {NUMBER} --dry-run --json", "profile list --json", "profile show"),
+    ],
 )
 @pytest.mark.usefixtures("signed_in")
 def test_a_command_that_only_tells_something_fails_when_nobody_hears_it(dial, command):
@@ -294,6 +297,12 @@ def test_what_was_done_counts_when_the_output_cannot_be_written(signed_in, dial,
     (tmp_path / "calls.csv").write_text(f"number\n{NUMBER}\n", encoding="utf-8")
     done = by_shell(f"{command} > /dev/full")
     assert (0, "defect" in done.stderr) == (done.returncode, False), done.stderr
+
+
+def test_a_receipt_that_is_lost_is_not_lost_in_silence(signed_in):
+    done = by_shell(f"dial {NUMBER} --json > /dev/full")
+    assert (1, 0) == (len(signed_in.dials()), done.returncode)
+    assert "warning: The output could not be written" in done.stderr
 
 
 def assert_damage_stops(dial: Callable[[str], tuple[int, str, str]], journal: Path) -> None:
