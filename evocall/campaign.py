@@ -6,7 +6,7 @@ The journal remembers the rows, so nothing else has to survive a crash.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -28,11 +28,13 @@ from evocall.journal import Journal
 from evocall.model import Call, Outcome, Plan
 from evocall.pacing import Pace
 from evocall.reading import UNPLANNED, Reader, identity_of, outside
+from evocall.rows import Row
 
 PATIENCE = 3600.0  # seconds; a campaign slows down for as long as the service asks, within reason
 GLANCE = 60.0  # seconds between two looks at the clock, which may be set, or go on while the machine sleeps
 FATAL = (AuthError, Forbidden, ConfigError)
-WAITING = "hours"
+FATAL_CODES = ("max_per_day", "campaign_changed")
+WAITING, DENIED = "hours", "deny_list"
 
 
 class _LeftToOthers(EvocallError):
@@ -43,12 +45,15 @@ class _LeftToOthers(EvocallError):
 class Tally:
     """What this run has done so far. `stopped` is why it ended before its end.
 
-    A row that another process has dialled meanwhile is `already_placed`.
+    A row that another process has dialled meanwhile is `already_placed`; `denied` are those whose number has come onto
+    the deny list since the check, and `unrecorded` those that the journal shows as unknown, whatever they came to.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     waiting: int = 0
+    denied: int = 0
+    unrecorded: int = 0
     stopped: EvocallError | None = None
     failures_in_a_row: int = 0
 
@@ -57,6 +62,7 @@ class Run:
     """One run of a campaign: a pass over the table for every time that rows come into their hours.
 
     `stop` may be set from anywhere: no new call is begun then, and those in flight are finished and recorded.
+    `complain` hears at the end of each row that was denied meanwhile; those in the lines of `told` were so before.
     """
 
     def __init__(
@@ -69,6 +75,8 @@ class Run:
         repeated: frozenset[int] = frozenset(),
         username: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        complain: Callable[[Row, EvocallError], None] = lambda *_: None,
+        told: Container[int] = (),
         changed: Callable[[Tally], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         wait: Callable[[float], object] | None = None,
@@ -80,9 +88,12 @@ class Run:
         self._journal, self._pace = journal, pace
         self._repeated, self._username = repeated, username
         self._tell, self._changed = tell, changed
+        self._complain, self._told = complain, told
+        self._list_changed = False
         self._crew = Crew(self._order.concurrency, make_service, self._dial, self._record)
         self._begun: set[int] = set()  # what another pass must leave alone, and the journal does not tell
-        self._elsewhere: set[int] = set()
+        # What counts as somebody else's, unless we dial it; unknown rows stay what they are.
+        self._elsewhere = {digest(identity) for identity in reader.again if reader.done(identity) is None}
         self._missed = False
         self._ready = False
         self._lock = threading.Lock()
@@ -98,6 +109,9 @@ class Run:
         finally:
             self._crew.close()
             self._record()
+            self.tally.unrecorded = self._journal.unrecorded
+            if self._list_changed:
+                self._count_denied()
             self._count_elsewhere()
         return self.tally
 
@@ -133,6 +147,29 @@ class Run:
                 self.tally.outcomes[Outcome.ALREADY_PLACED.value] += 1
             elif value in self._reader.unknown:
                 self.tally.outcomes[Outcome.UNKNOWN.value] += 1
+
+    def _count_denied(self) -> None:
+        """The rows whose numbers are denied since the check, but for those of which the tally tells already."""
+        try:
+            self._reader.refresh()
+        except JournalError as error:
+            self._end(error)
+            return
+        denied: set[int] = set()
+        for row in self._reader.table:
+            if row.line in self._told or self._reader.done(self._reader.guess(row)) is not None:
+                continue
+            try:
+                self._reader.plan(row)
+            except UNPLANNED as error:
+                identity = self._reader.identity_of_refused(row)
+                value = digest(identity)
+                counted = value in self._begun or value in denied or self._reader.done(identity) is not None
+                if error.code == DENIED and not counted:
+                    denied.add(value)
+                    self._complain(row, error)
+        self._elsewhere -= denied  # an unknown row that was to be dialled again counts once
+        self.tally.denied = len(denied)
 
     def _pass(self) -> datetime | None:
         """Dial all rows that may be dialled now; the first moment at which one more may, None when none waits."""
@@ -213,6 +250,7 @@ class Run:
     def _refuse_denied(self, plan: Plan) -> None:
         """Raise Refused for a number that is on the deny list as it is now, ConfigError when nobody can read it."""
         if self._reader.planner.refresh():
+            self._list_changed = True
             self._tell("the deny list has changed and was read again.")
         self._reader.planner.refuse(plan.number)
 
@@ -251,7 +289,7 @@ class Run:
             identity,
             again_after=self._reader.again.get(identity),
             username=self._username,
-            campaign=self._order.campaign.name,
+            campaign=self._order.campaign,
             patience=PATIENCE,
             hurry=True,
         )
@@ -261,7 +299,7 @@ class Run:
         except _LeftToOthers:
             self._put_back(identity)
         except Refused as error:
-            if error.code == WAITING:
+            if error.code in {WAITING, DENIED}:
                 self._put_back(identity)
             else:
                 self._failed(error, identity)
@@ -276,7 +314,7 @@ class Run:
             self._succeeded(call)
 
     def _put_back(self, identity: str) -> None:
-        """The row was not dialled: its hours ended before its turn, or the run stopped while another process had it."""
+        """The row was not dialled: hours that ended, the deny list, or a stop while another process had it."""
         with self._lock:
             self._begun.discard(digest(identity))
             self._elsewhere.add(digest(identity))
@@ -298,7 +336,7 @@ class Run:
             if not isinstance(error, OutcomeUnknown | Interrupted):
                 self.tally.failures_in_a_row += 1
             too_many = self.tally.failures_in_a_row >= self._order.max_failures
-            if fatal or too_many or isinstance(error, FATAL) or error.code == "max_per_day":
+            if fatal or too_many or isinstance(error, FATAL) or error.code in FATAL_CODES:
                 self._end(error)
             self._changed(self.tally)
 

@@ -237,6 +237,11 @@ class Journal:
         """The pace that all who use this journal share when they dial for the account, in calls per second."""
         return self.engine.pace(account, per_second)
 
+    @property
+    def unrecorded(self) -> int:
+        """How many calls of this process count as unknown only because what they came to could not be written."""
+        return len(self._unrecorded)
+
     def flush(self) -> None:
         """Put on disk what `resolve_soon` has left, and what became of calls that could not be recorded."""
         self._transactions.together(self._give_up)

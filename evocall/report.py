@@ -50,15 +50,15 @@ def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool)
     again = _again(reader)
     if interrupted:
         if isinstance(tally.stopped, JournalError):
-            lost = "what the last calls came to could not be recorded, so they count as unknown."
-            what = f"{lost} {tally.stopped.message}"
+            what = f"{_lost(tally)}{tally.stopped.message}"
         else:
             what = "the calls in flight were finished and recorded."
         return Interrupted(f"interrupted; {what}", hint=again)
     if tally.stopped is not None:
         error = tally.stopped
-        error.message = f"The campaign was stopped: {error.message}"
-        error.hint = f"{error.hint or ''} {again}".strip()
+        error.message = f"The campaign was stopped: {_lost(tally)}{error.message}"
+        if error.code != "campaign_changed":
+            error.hint = f"{error.hint or ''} {again}".strip()
         error.call = None
         return error
     placed = checked.placed_before + tally.outcomes["placed"] + tally.outcomes["already_placed"]
@@ -67,9 +67,22 @@ def ending(reader: Reader, checked: Checked, tally: Tally, *, interrupted: bool)
     if placed == wanted:
         return None
     rest = wanted - placed - unknown
-    if rest == 0:
-        again = "evocall reconcile asks whether they rang; --retry-unknown does too, and dials those not found again."
-    return Incomplete(f"{placed} of {wanted} rows are placed, {unknown} may have been, {rest} are not.", hint=again)
+    asking = "evocall reconcile asks whether they rang; --retry-unknown does too, and dials those not found again."
+    hint = again if rest > checked.bad + denied(checked, tally) else asking if unknown else None
+    return Incomplete(f"{placed} of {wanted} rows are placed, {unknown} may have been, {rest} are not.", hint=hint)
+
+
+def _lost(tally: Tally) -> str:
+    """What the counts of a run do not tell, and `evocall history` does."""
+    if not tally.unrecorded:
+        return ""
+    calls = "1 call" if tally.unrecorded == 1 else f"{tally.unrecorded} calls"
+    return f"what {calls} came to could not be recorded, so the journal shows unknown (evocall reconcile settles it). "
+
+
+def denied(checked: Checked, tally: Tally) -> int:
+    """How many rows are on the deny list, as far as it was read."""
+    return checked.denied + tally.denied
 
 
 def without_results(reader: Reader) -> Incomplete:
@@ -92,7 +105,7 @@ def summary(reader: Reader, checked: Checked, tally: Tally, began: datetime) -> 
         "finished": utc(ended),
         "rows": checked.rows,
         "bad": checked.bad,
-        "denied": checked.denied,
+        "denied": denied(checked, tally),
         "duplicates": checked.duplicates,
         "placed_before": checked.placed_before,
         "unknown_before": checked.unknown_before,
@@ -113,5 +126,6 @@ def table(tally: Tally) -> Sequence[tuple[str, str]]:
     """The calls of this run by outcome, and by what went wrong."""
     rows = [(name.replace("_", " "), str(tally.outcomes[name])) for name in OUTCOMES if tally.outcomes[name]]
     rows += [(f"because of {code}", str(number)) for code, number in tally.errors.most_common()]
+    rows += [("denied", str(tally.denied))] if tally.denied else []
     rows += [("waiting", str(tally.waiting))] if tally.waiting else []
     return rows or [("nothing dialled", "0")]

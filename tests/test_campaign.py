@@ -1,5 +1,6 @@
 """What makes a row the same row, what the check of a table finds, and who dials when."""
 
+import sqlite3
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -46,6 +47,7 @@ def reader(tmp_path, journal):
         tables.append(rows.opened(str(path), encoding=None, number_column="number"))
         profile = Profile("default", base_url, "ops@example.com", flow="welcome", guard=guard)
         order = Order(replace(SPRING, host=profile.host), **{"pace": 1000, **terms})
+        journal.campaigns.begin(order.campaign, NOON)
         return Reader(tables[-1], Planner(profile, between=between), order, journal)
 
     yield make
@@ -457,6 +459,22 @@ def test_a_row_that_another_process_lost_while_all_waited_for_their_hours_counts
     assert ([B], {"placed": 1, "unknown": 1}) == (rung, dict(tally.outcomes))
 
 
+def test_a_campaign_that_was_begun_differently_while_all_waited_for_their_hours_dials_nobody(reader, journal, tmp_path):
+    """It ends at the first row, and says so as at the start of a campaign that has changed."""
+    time = [datetime(2026, 11, 23, 12, 0, tzinfo=UTC)]  # 07:00 in New York
+
+    def wait(seconds):
+        time[0] += timedelta(seconds=seconds)
+        with sqlite3.connect(tmp_path / "journal.db") as other:
+            other.execute("UPDATE campaigns SET flow = 'id:reminder'")
+        other.close()
+
+    read = reader(A, B, C, between="08:00-21:00", concurrency=1)
+    tally, rung = dialled_by(read, journal, tmp_path, now=lambda: time[0], wait=wait)
+    assert ([], {"not_placed": 1}) == (rung, dict(tally.outcomes))
+    assert ("campaign_changed", ExitCode.USAGE) == (tally.stopped.code, tally.stopped.exit_code)
+
+
 @pytest.mark.parametrize("ended", [Outcome.PLACED, Outcome.UNKNOWN])
 def test_what_was_dialled_at_one_service_is_not_done_at_another(run, ended):
     """A rehearsal on the sandbox under the campaign's own name leaves everything to dial."""
@@ -585,9 +603,9 @@ def test_between_two_attempts_the_deny_list_is_looked_at_again(reader, journal, 
     pace = FilePace(tmp_path / "pace" / "default", 1000)
     tally = Run(one_by_one(reader, A), journal, pace, Service).run()
     pace.close()
-    assert ([A], {"not_placed": 1}) == (asked, dict(tally.outcomes))
+    assert ([A], {} if code else {"not_placed": 1}) == (asked, dict(tally.outcomes))
     assert ["not_placed"] == [str(record.call.outcome) for record in journal.history.calls()]
-    assert code in tally.errors if code else tally.stopped.exit_code is ExitCode.CONFIG
+    assert tally.denied == 1 if code else tally.stopped.exit_code is ExitCode.CONFIG
 
 
 @pytest.mark.parametrize(
@@ -601,11 +619,14 @@ def test_a_row_whose_identity_is_too_long_for_the_journal_is_bad(found, heading,
 
 def test_an_interrupted_run_whose_journal_is_gone_does_not_say_that_all_is_recorded(reader):
     read = reader(A)
+    full = JournalError("The disk is full.")
+    lost = "could not be recorded, so the journal shows unknown (evocall reconcile settles it)."
     said = [
-        report.ending(read, check(read, lambda *_: None, NOON), Tally(stopped=stopped), interrupted=True).message
-        for stopped in (None, JournalError("The disk is full."))
+        report.ending(read, check(read, lambda *_: None, NOON), tally, interrupted=True).message
+        for tally in (Tally(), Tally(stopped=full), Tally(stopped=full, unrecorded=2))
     ]
     assert said == [
         "interrupted; the calls in flight were finished and recorded.",
-        "interrupted; what the last calls came to could not be recorded, so they count as unknown. The disk is full.",
+        "interrupted; The disk is full.",
+        f"interrupted; what 2 calls came to {lost} The disk is full.",
     ]

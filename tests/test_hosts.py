@@ -242,6 +242,21 @@ def test_a_database_that_goes_and_comes_back_costs_a_campaign_nothing(
     assert dict(known) == dict.fromkeys(NUMBERS[:200], "placed")
 
 
+def test_a_campaign_that_loses_its_database_says_what_it_could_not_record(three, sandbox, outcomes, postgres, tmp_path):
+    """Exit 10; what was in flight then is unknown, although its answer was seen."""
+    table = tmp_path / "calls.csv"
+    table.write_text("\n".join(["number", *NUMBERS[:200], ""]), encoding="utf-8")
+    process = three[0].begin("batch", str(table), "--campaign", "spring", "--yes", "--pace", "40", "--quiet")
+    wait_for_dials(sandbox, 20, process)
+    postgres.stop("immediate")
+    err = process.communicate(timeout=120)[1]
+    postgres.start()
+    unknown = [outcome for _, outcome in outcomes()].count("unknown")
+    assert process.returncode == 10
+    assert (f"what {unknown} call" in err, "evocall reconcile settles it" in err) == (unknown > 0, unknown > 0), err
+    assert max(asked_for(sandbox).values()) == 1
+
+
 class Cutting:
     """A service that loses the database's connections at the given moment of a POST."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -143,10 +143,11 @@ def batch(
             if dry_run:
                 _rehearse(screen, reader, there)
                 return
-            checked = _checked(screen, reader, there)
+            told: set[int] = set()
+            checked = _checked(screen, reader, there, told)
             if not (yes or typer.confirm("Dial?", err=True)):
                 raise Interrupted("not confirmed: nothing was dialled.")
-            _dial(screen, there, reader, journal, checked, output_file)
+            _dial(screen, there, reader, journal, checked, told, output_file)
 
 
 def _asking(service: "Callable[[], Service]", screen: "Screen") -> "Callable[[Flow], Flow]":
@@ -228,15 +229,19 @@ def _refuse_changed(known: "Campaign | None", now: "Campaign") -> None:
     )
 
 
-def _checked(screen: "Screen", reader: "Reader", there: "Target") -> "Checked":
-    """Check all rows, say what was found, and refuse to go on with bad ones unless they are to be skipped."""
+def _checked(screen: "Screen", reader: "Reader", there: "Target", told: "set[int]") -> "Checked":
+    """Check all rows, say what was found, and refuse to go on with bad ones unless they are to be skipped.
+
+    The lines of the rows that are left out are added to `told`.
+    """
     from datetime import UTC, datetime
 
     from evocall import reading, report
     from evocall.campaign import Tally
 
     def complain(row: "Row", error: EvocallError) -> None:
-        screen.problem(f"row {row.line}: {error}")
+        told.add(row.line)
+        _complain(screen, row, error)
 
     found = reading.check(reader, complain, datetime.now(UTC))
     if found.bad and not reader.order.skip_invalid:
@@ -251,6 +256,10 @@ def _checked(screen: "Screen", reader: "Reader", there: "Target") -> "Checked":
     return found
 
 
+def _complain(screen: "Screen", row: "Row", error: EvocallError) -> None:
+    screen.problem(f"row {row.line}: {error}")
+
+
 def _rehearse(screen: "Screen", reader: "Reader", there: "Target") -> None:
     """All of a batch but the dialling."""
     from datetime import UTC, datetime
@@ -259,7 +268,7 @@ def _rehearse(screen: "Screen", reader: "Reader", there: "Target") -> None:
     from evocall.campaign import Tally
 
     now = datetime.now(UTC)
-    summary = report.summary(reader, _checked(screen, reader, there), Tally(), now)
+    summary = report.summary(reader, _checked(screen, reader, there, set()), Tally(), now)
     if screen.as_json:
         screen.document(summary)
 
@@ -270,6 +279,7 @@ def _dial(
     reader: "Reader",
     journal: "Journal",
     checked: "Checked",
+    told: "set[int]",
     output_file: Any,
 ) -> None:
     from datetime import UTC, datetime
@@ -291,6 +301,8 @@ def _dial(
             repeated=checked.repeated,
             username=there.profile.username,
             tell=progress.note,
+            complain=partial(_complain, screen),
+            told=told,
             changed=lambda tally: progress.show(tally.outcomes, tally.waiting),
         )
         with signals.stopping(run.stop) as stopped:

@@ -6,17 +6,19 @@ import errno
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from evocall import phone
+from evocall import campaign, phone
 from evocall.earlier import Key
 from evocall.history import Filter
 from evocall.journal import Journal
@@ -299,6 +301,15 @@ def test_a_row_that_may_have_rung_is_not_dialled_again(summary, rung):
         document["unknown_before"],
     )
     assert {A: 1, LOST: 1, UNHEARD: 2} == rung()
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_an_unknown_row_that_was_not_dialled_again_stays_unknown(batch, summary):
+    """Be it for the limit, or because another process took it."""
+    batch(rows=[A, UNHEARD, "+12125550150"])
+    code, document = summary("--retry-unknown", "--limit", "1")
+    assert (14, 2) == (code, document["outcomes"]["unknown"])
+    assert "1 of 3 rows are placed, 2 may have been, 0 are not." in document["error"]["message"]
 
 
 def test_a_row_that_was_found_at_the_service_is_placed_from_then_on(batch, summary, outcomes, signed_in, rung):
@@ -782,3 +793,163 @@ def test_a_connection_that_the_server_closes_at_the_next_request_is_not_used_whe
         monkeypatch.setenv("EVOCALL_BASE_URL", server.base_url)
         assert 0 == batch("--pace", "0.3", rows=[A, B]).code
     assert {A: "placed", B: "placed"} == outcomes()
+
+
+@pytest.fixture
+def deny_list(config):
+    """The deny list of the profile, with a number in it that no row has."""
+    path = config('[profiles.a.guard]\ndeny = "no.txt"\n').with_name("no.txt")
+    path.write_text("+18145550199\n")
+    return path
+
+
+def denying(path, *numbers, answer=None):
+    """A script that puts these numbers on the list while a call is under way."""
+
+    def script(visit):
+        visit.read()
+        with path.open("a") as file:
+            file.write("\n".join([*numbers, ""]))
+        visit.send(answer or http("200 OK", b'{"id": "6743a0b1c2d3e4f5a6b7c8d9"}'))
+
+    return script
+
+
+def test_rows_that_come_onto_the_deny_list_while_a_batch_runs_are_counted_and_told(
+    evocall, path, deny_list, signed_in, started, journal
+):
+    """Each once, however often it stands in the table; and no next command is named, since it would dial nothing."""
+    deny_list.write_text(f"{REFUSED}\n")
+    path.write_text(f"number\n{A}\n{B}\n{REFUSED}\n{C}\n+1 814-555-0102\n+1 814-555-0100\n")
+    server = started(FaultServer(denying(deny_list, B, C)))
+    command = ("batch", str(path), "--campaign", "spring", "--pace", "100", "--yes", "--concurrency", "1", "--json")
+    result = evocall(*command)
+    document = json.loads(result.out)
+    counts = ("rows", "denied", "duplicates", "to_dial")
+    assert (14, [6, 3, 2, 3]) == (result.code, [document[name] for name in counts])
+    assert ({"placed": 1}, {}) == ({k: n for k, n in document["outcomes"].items() if n}, document["errors"])
+    assert 1 == len(server.posts)
+    told = [line for line in result.err.splitlines() if line.startswith("evocall: row ")]
+    assert ["row 4", "row 3", "row 5"] == [line[9:14] for line in told]
+    assert all("deny list" in line for line in told)
+    assert document["error"]["hint"] is None
+    again = json.loads(evocall(*command).out)
+    assert (2, 4, 0) == (again["placed_before"], again["denied"], again["to_dial"])
+    assert again["error"]["hint"] is None
+
+
+def test_a_batch_with_rows_left_to_dial_still_says_how_it_goes_on(summary, deny_list, signed_in, started):
+    """Beside those that were denied meanwhile, which the next run counts, too."""
+    started(FaultServer(denying(deny_list, B)))
+    code, document = summary("--concurrency", "1", "--limit", "2", rows=[A, B, C, "+18145550103"])
+    assert (14, 1, True) == (code, document["denied"], "goes on" in document["error"]["hint"])
+    code, document = summary("--concurrency", "1", rows=None)
+    assert (14, 1, 1) == (code, document["denied"], document["outcomes"]["placed"])
+    assert document["error"]["hint"] is None
+
+
+def test_a_row_that_is_denied_between_two_attempts_is_counted_as_denied_alone(summary, deny_list, signed_in, started):
+    """And is no failure of the service that --max-failures counts."""
+    busy = http("429 Too Many Requests", b"", "Retry-After: 0")
+    server = started(FaultServer(denying(deny_list, A, answer=busy), denying(deny_list, A)))
+    code, document = summary("--concurrency", "1", "--max-failures", "1", rows=[A, B])
+    assert (14, 1, {}, 2) == (code, document["denied"], document["errors"], len(server.posts))
+    assert {"placed": 1} == {name: number for name, number in document["outcomes"].items() if number}
+
+
+def test_a_row_that_failed_before_its_number_was_denied_counts_as_not_placed_alone(
+    summary, deny_list, signed_in, started
+):
+    """What became of it has been told already."""
+    refused = http("400 Bad Request", b"{}")
+    started(FaultServer(denying(deny_list, A, B, answer=refused)))
+    code, document = summary("--concurrency", "1", rows=[A, B])
+    assert (14, 1, {"rejected": 1}) == (code, document["denied"], document["errors"])
+
+
+def test_the_table_of_a_batch_shows_who_was_denied_meanwhile(batch, deny_list, signed_in, started):
+    started(FaultServer(denying(deny_list, B)))
+    lines = [line.split() for line in batch("--concurrency", "1", rows=[A, B]).out.splitlines()]
+    assert [["outcome", "calls"], ["placed", "1"], ["denied", "1"]] == lines
+
+
+def test_an_unknown_row_that_is_denied_when_it_is_tried_again_is_counted_as_denied_alone(
+    summary, deny_list, signed_in, started
+):
+    """It was to be dialled, and was not; what became of its earlier call is still not known."""
+    started(FaultServer(answering(http("500 Oops"))))
+    assert 14 == summary(rows=[A])[0]
+
+    def none_found_then_busy(visit):
+        if visit.read().method == "GET":
+            visit.send(http("200 OK", b'{"items": [], "hasMorePages": false}'))
+            return
+        deny_list.write_text(f"{A}\n")
+        visit.send(http("429 Too Many Requests", b"", "Retry-After: 0"))
+
+    started(FaultServer(none_found_then_busy))
+    code, document = summary("--retry-unknown")
+    assert (14, 1, 1, 0) == (code, document["to_dial"], document["denied"], sum(document["outcomes"].values()))
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Makes the next batch act once while it waits for its hours, which then come at once."""
+
+    def arrange(act):
+        later, run = [timedelta(0)], campaign.Run
+
+        def wait(seconds):
+            if not later[0]:
+                monkeypatch.setattr(campaign, "Run", run)
+                act()
+            later[0] += timedelta(seconds=seconds)
+
+        waiting = partial(run, now=lambda: datetime.now(UTC) + later[0], wait=wait)
+        monkeypatch.setattr(campaign, "Run", waiting)
+
+    return arrange
+
+
+@pytest.fixture
+def flows_rung(signed_in):
+    """How often each flow was asked for at the service."""
+    return lambda: Counter(json.loads(request.body)["flowId"] for request in signed_in.dials())
+
+
+def test_a_name_stays_with_the_run_that_waits_for_its_hours(batch, meanwhile, signed_in, flows_rung):
+    """Also when another run of the same command came and went in between."""
+    hours, codes = window("America/New_York", 3, 6), []
+
+    def come_and_go():
+        codes.append(batch("--between", hours, "--no-wait").code)
+        codes.append(batch("--flow", f"id:{signed_in.flows[1].id}").code)
+
+    meanwhile(come_and_go)
+    assert 0 == batch("--between", hours, rows=[A, B]).code
+    assert ([14, 2], {signed_in.flows[0].id: 2}) == (codes, flows_rung())
+
+
+def test_a_run_that_was_taken_for_dead_while_it_waited_rings_nobody_by_another_flow(
+    summary, batch, meanwhile, signed_in, flows_rung, journal
+):
+    """It ends at the first row, with the exit code of a campaign that has changed before its start."""
+
+    def take_over():
+        shutil.rmtree(journal.parent / "running")
+        assert 0 == batch("--flow", f"id:{signed_in.flows[1].id}", rows=[A]).code
+
+    meanwhile(take_over)
+    hours = window("America/New_York", 3, 6)
+    code, document = summary("--between", hours, "--concurrency", "1", rows=[A, B, C])
+    assert (2, "campaign_changed", {"campaign_changed": 1}) == (code, document["error"]["code"], document["errors"])
+    assert {signed_in.flows[1].id: 1} == flows_rung()
+
+
+def test_a_row_that_was_placed_before_its_number_was_denied_counts_as_placed_alone(
+    summary, deny_list, signed_in, started
+):
+    """However the number is written."""
+    started(FaultServer(denying(deny_list, A, B)))
+    code, document = summary("--concurrency", "1", rows=["+1 814-555-0100", B])
+    assert (14, 1, 1) == (code, document["denied"], document["outcomes"]["placed"])
