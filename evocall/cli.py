@@ -15,7 +15,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined] # not named in its __all__
 
 from evocall import __version__
-from evocall.errors import ConfigError, EvocallError, ExitCode, Interrupted, UsageError
+from evocall.errors import EvocallError, ExitCode, Interrupted, UsageError
 
 COMMANDS = (  # in the order of the help
     "dial",
@@ -39,7 +39,6 @@ COMMANDS = (  # in the order of the help
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 CALLING = {"dial"}
 DOING = {"dial", "batch", "hangup", "login", "logout", "reconcile", "profile"}  # what they did is what counts
-TELLING = {"--dry-run", "list", "show"}  # unless they have done nothing
 
 
 def _show_version(wanted: bool) -> None:
@@ -93,8 +92,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
         _report(error, arguments)
         code = error.exit_code
     except Exception as error:  # noqa: BLE001 - the last door: whatever comes here is a defect, and no traceback passes
+        from evocall.output import unwritable
+
         full = isinstance(error, OSError) and error.errno in FULL
-        trouble = _unwritable(error) if full else _defect(error)
+        trouble = unwritable(error) if full else _defect(error)
         _report(trouble, arguments)
         code = trouble.exit_code
     sys.exit(code)
@@ -130,17 +131,12 @@ def _report_lost_output(arguments: list[str]) -> None:
     """Raise ConfigError when a command that has nothing to do but to tell something could not; others warn."""
     if "evocall.output" not in sys.modules:
         return
-    from evocall.output import Screen, lost
+    from evocall.output import Screen, lost, refuse_loss, unwritable
 
-    if lost:
-        error = _unwritable(lost[0])
-        if TELLING.intersection(arguments) or not DOING.intersection(_command(arguments)):
-            raise error
-        Screen().problem(f"warning: {error}")
-
-
-def _unwritable(error: Exception) -> EvocallError:
-    return ConfigError(f"The output could not be written: {error}.", hint="Make room.", code="output")
+    if not DOING.intersection(_command(arguments)):
+        refuse_loss()
+    elif lost:
+        Screen().problem(f"warning: {unwritable(lost[0])}")
 
 
 def _command(arguments: list[str]) -> list[str]:

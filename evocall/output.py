@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
-from evocall.errors import EvocallError, ExitCode
+from evocall.errors import ConfigError, EvocallError, ExitCode
 from evocall.model import Call, Outcome, Plan
 from evocall.wording import SCHEMA, Line, call_document, clean, ending_lines, failure_lines, receipt
 
@@ -185,7 +185,7 @@ def _header(name: str, value: str) -> str:
 def write(stream: TextIO | None, text: str) -> None:
     """Write and flush; a full disk or a reader that has gone away must not turn a placed call into a failure.
 
-    For commands that only tell something it is one: `lost` keeps why stdout could not be written.
+    For commands that only tell something it is one, see `refuse_loss`: `lost` keeps why stdout could not be written.
     """
     if stream is None:
         return
@@ -196,6 +196,17 @@ def write(stream: TextIO | None, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if stream is sys.stdout and not isinstance(error, BrokenPipeError):
             lost.append(error)
+
+
+def refuse_loss() -> None:
+    """Raise ConfigError when stdout could not be written; for whoever has done nothing but to tell something."""
+    if lost:
+        raise unwritable(lost[0])
+
+
+def unwritable(error: Exception) -> ConfigError:
+    """The error for an output that is lost."""
+    return ConfigError(f"The output could not be written: {error}.", hint="Make room.", code="output")
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -290,6 +290,13 @@ def test_a_command_that_only_tells_something_fails_when_nobody_hears_it(dial, co
     assert by_shell(f"{command} | true").returncode == 0
 
 
+def test_a_rehearsed_batch_fails_when_nobody_hears_of_it(signed_in, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls.csv").write_text(f"number\n{NUMBER}\n", encoding="utf-8")
+    done = by_shell("batch calls.csv --campaign c --dry-run --json > /dev/full")
+    assert (10, []) == (done.returncode, signed_in.dials())
+
+
 @pytest.mark.parametrize("command", ["hangup 0001", "reconcile", "batch calls.csv --campaign c --yes"])
 def test_what_was_done_counts_when_the_output_cannot_be_written(signed_in, dial, tmp_path, monkeypatch, command):
     dial("key")
@@ -299,8 +306,10 @@ def test_what_was_done_counts_when_the_output_cannot_be_written(signed_in, dial,
     assert (0, "defect" in done.stderr) == (done.returncode, False), done.stderr
 
 
-def test_a_receipt_that_is_lost_is_not_lost_in_silence(signed_in):
-    done = by_shell(f"dial {NUMBER} --json > /dev/full")
+@pytest.mark.parametrize("options", ["--json", "--once list", "--once=show", "--once --dry-run"])
+def test_a_receipt_that_is_lost_is_not_lost_in_silence(signed_in, options):
+    """Whatever the key is called, a call that was placed is none that a script may dial again."""
+    done = by_shell(f"dial {NUMBER} {options} > /dev/full")
     assert (1, 0) == (len(signed_in.dials()), done.returncode)
     assert "warning: The output could not be written" in done.stderr
 

@@ -266,11 +266,13 @@ def _rehearse(screen: "Screen", reader: "Reader", there: "Target") -> None:
 
     from evocall import report
     from evocall.campaign import Tally
+    from evocall.output import refuse_loss
 
     now = datetime.now(UTC)
     summary = report.summary(reader, _checked(screen, reader, there, set()), Tally(), now)
     if screen.as_json:
         screen.document(summary)
+    refuse_loss()
 
 
 def _dial(

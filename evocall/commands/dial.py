@@ -134,7 +134,7 @@ def _rehearse(
 ) -> None:
     """What would be dialled; with `--verbose` the service is asked about names and caller ID."""
     from evocall import placing
-    from evocall.output import trace
+    from evocall.output import refuse_loss, trace
     from evocall.wording import call_document
 
     if verbose:
@@ -151,6 +151,7 @@ def _rehearse(
             {**call_document(call), "request": plan.request.body} for plan, call in zip(plans, calls, strict=True)
         ]
         screen.document({**documents[0], **({"then": documents[1:]} if len(plans) > 1 else {})})
+    refuse_loss()
 
 
 def _report_foreign_caller(plan: "Plan", service: "Service", screen: "Screen") -> None:

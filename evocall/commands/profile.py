@@ -35,7 +35,7 @@ def list_profiles(json: options.JsonOption = False) -> None:
       evocall profile list --json
     """
     from evocall import paths, profiles
-    from evocall.output import Screen
+    from evocall.output import Screen, refuse_loss
 
     screen = Screen(as_json=json)
     config = profiles.load(paths.config_file())
@@ -44,12 +44,12 @@ def list_profiles(json: options.JsonOption = False) -> None:
     if json:
         keys = ("name", "username", "base_url", "flow", "default")
         screen.document([dict(zip(keys, row, strict=True)) for row in rows])
-        return
-    if not rows:
+    elif not rows:
         screen.note(f"{config.path} has no profiles yet: evocall login makes one.")
-        return
-    cells = [(("* " if mark else "  ") + name, user or "", url, flow or "") for name, user, url, flow, mark in rows]
-    screen.table(("  profile", "username", "base_url", "flow"), cells)
+    else:
+        cells = [(("* " if mark else "  ") + name, user or "", url, flow or "") for name, user, url, flow, mark in rows]
+        screen.table(("  profile", "username", "base_url", "flow"), cells)
+    refuse_loss()
 
 
 @app.command()
@@ -74,14 +74,15 @@ def show(
       evocall profile show production --json
     """
     from evocall import paths, profiles
-    from evocall.output import Screen
+    from evocall.output import Screen, refuse_loss
 
     screen = Screen(as_json=json)
     settings = _settings(profiles.load(paths.config_file()).choose(name))
     if json:
         screen.document(settings)
-        return
-    screen.lines([(key, _text(value)) for key, value in _flat(settings) if value not in (None, (), {})])
+    else:
+        screen.lines([(key, _text(value)) for key, value in _flat(settings) if value not in (None, (), {})])
+    refuse_loss()
 
 
 @app.command("set")
