@@ -42,7 +42,10 @@ class Order:
 
 @dataclass
 class Checked:
-    """What the check of the whole table has found; `repeated` are the identities that stand in it more than once."""
+    """What the check of the whole table has found.
+
+    `repeated` are the identities that stand in it more than once, `left_out` the lines of rows that are bad or denied.
+    """
 
     rows: int = 0
     bad: int = 0
@@ -54,6 +57,7 @@ class Checked:
     waiting: int = 0
     countries: Counter[str] = field(default_factory=Counter)
     repeated: frozenset[int] = frozenset()
+    left_out: set[int] = field(default_factory=set)
 
 
 class Reader:
@@ -169,6 +173,7 @@ def check(reader: Reader, complain: Callable[[Row, EvocallError], None], now: da
                 plan = reader.plan(row)
             except UNPLANNED as error:
                 complain(row, error)
+                found.left_out.add(row.line)
                 found.denied += error.code == "deny_list"
                 found.bad += error.code != "deny_list"
                 continue

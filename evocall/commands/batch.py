@@ -143,11 +143,10 @@ def batch(
             if dry_run:
                 _rehearse(screen, reader, there)
                 return
-            told: set[int] = set()
-            checked = _checked(screen, reader, there, told)
+            checked = _checked(screen, reader, there)
             if not (yes or typer.confirm("Dial?", err=True)):
                 raise Interrupted("not confirmed: nothing was dialled.")
-            _dial(screen, there, reader, journal, checked, told, output_file)
+            _dial(screen, there, reader, journal, checked, output_file)
 
 
 def _asking(service: "Callable[[], Service]", screen: "Screen") -> "Callable[[Flow], Flow]":
@@ -229,21 +228,14 @@ def _refuse_changed(known: "Campaign | None", now: "Campaign") -> None:
     )
 
 
-def _checked(screen: "Screen", reader: "Reader", there: "Target", told: "set[int]") -> "Checked":
-    """Check all rows, say what was found, and refuse to go on with bad ones unless they are to be skipped.
-
-    The lines of the rows that are left out are added to `told`.
-    """
+def _checked(screen: "Screen", reader: "Reader", there: "Target") -> "Checked":
+    """Check all rows, say what was found, and refuse to go on with bad ones unless they are to be skipped."""
     from datetime import UTC, datetime
 
     from evocall import reading, report
     from evocall.campaign import Tally
 
-    def complain(row: "Row", error: EvocallError) -> None:
-        told.add(row.line)
-        _complain(screen, row, error)
-
-    found = reading.check(reader, complain, datetime.now(UTC))
+    found = reading.check(reader, partial(_complain, screen), datetime.now(UTC))
     if found.bad and not reader.order.skip_invalid:
         error = UsageError(
             f"{found.bad} of {found.rows} rows of {reader.table.name} are bad; nothing was dialled.",
@@ -269,7 +261,7 @@ def _rehearse(screen: "Screen", reader: "Reader", there: "Target") -> None:
     from evocall.output import refuse_loss
 
     now = datetime.now(UTC)
-    summary = report.summary(reader, _checked(screen, reader, there, set()), Tally(), now)
+    summary = report.summary(reader, _checked(screen, reader, there), Tally(), now)
     if screen.as_json:
         screen.document(summary)
     refuse_loss()
@@ -281,7 +273,6 @@ def _dial(
     reader: "Reader",
     journal: "Journal",
     checked: "Checked",
-    told: "set[int]",
     output_file: Any,
 ) -> None:
     from datetime import UTC, datetime
@@ -304,7 +295,7 @@ def _dial(
             username=there.profile.username,
             tell=progress.note,
             complain=partial(_complain, screen),
-            told=told,
+            told=checked.left_out,
             changed=lambda tally: progress.show(tally.outcomes, tally.waiting),
         )
         with signals.stopping(run.stop) as stopped:
