@@ -23,7 +23,7 @@ class Flight:
 
     def __init__(self, seconds: float, may_leave: Callable[[], bool]) -> None:
         self.left = False
-        self.late = False
+        self.late = self.signalled = False
         self.deadline = 0.0
         self._seconds, self._may_leave = seconds, may_leave
         self._socket: Any = None
@@ -106,7 +106,7 @@ class Watchman:
             with self._lock:  # held to the end: a connection that was let go may carry another request
                 now = time.monotonic()
                 for flight in [flight for flight in self._flights if signalled or flight.deadline <= now]:
-                    flight.late = not signalled
+                    flight.late, flight.signalled = not signalled, signalled
                     self._flights.discard(flight)
                     flight.cut()
 

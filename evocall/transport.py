@@ -118,7 +118,11 @@ class Wire:
         reply = None
         try:
             reply = self._reply(request, flight, (connecting, answering))
+            if reply.flaw and flight.signalled:
+                raise Cut(left=True)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if flight.signalled:  # and the KeyboardInterrupt came up in a finalizer, where Python loses it
+                raise Cut(left=True) from None
             if flight.left:
                 raise _no_answer(error, flight, answering) from error
             raise not_sent(error) from error

@@ -316,6 +316,37 @@ except KeyboardInterrupt:
     assert (done.stdout, done.stderr) == ("heard", "")
 
 
+@pytest.mark.parametrize(
+    "answer", ["", "HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\n{"], ids=["silent", "half an answer"]
+)
+def test_an_exchange_that_a_signal_has_ended_was_interrupted(answer):
+    """Up to Python 3.12 the exception vanishes in the finalizer of a file; a handler that does nothing is the same."""
+    program = f"""
+import os, signal, socket, threading
+from evocall import transport
+from evocall.flight import watchman
+
+def serve():
+    visitor, _ = server.accept()
+    visitor.recv(65536)
+    visitor.sendall(b"{answer}")
+    os.kill(os.getpid(), signal.SIGTERM)
+    visitor.recv(1)
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+watchman.listen_to_signals()
+server = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=serve, daemon=True).start()
+wire = transport.Wire("http://127.0.0.1:%d" % server.getsockname()[1], {{}}, connect_timeout=20, timeout=20)
+try:
+    print(wire.exchange("GET", "/"))
+except transport.Cut as cut:
+    print("interrupted", cut.left)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("interrupted True\n", "")
+
+
 def wait_until_connecting(process: subprocess.Popen[str]) -> None:
     """Returns when a socket of that process has sent its first packet and has no answer to it."""
     directory = Path(f"/proc/{process.pid}")
