@@ -47,7 +47,9 @@ def _costs(place: Place, count: int) -> dict[str, Cost]:
     """Of each command with a file, and then a journal, of so many rows."""
     file = str(place.numbers(count))
     fresh, used = place.env(f"{count} fresh"), _used(place, count)
-    subprocess.run([sys.executable, __file__, used["HOME"], str(count), used["EVOCALL_FLOW"]], check=True)
+    subprocess.run(
+        [sys.executable, __file__, used["HOME"], str(count), used["EVOCALL_FLOW"], place.service.base_url], check=True
+    )
     batch = [EVOCALL, "batch", file, "--quiet", "--campaign", CAMPAIGN]
     dial = [*batch, "--limit", str(DIALLED), "--pace", "100000", "--yes"]
     runs = {
@@ -64,12 +66,14 @@ def _used(place: Place, count: int) -> dict[str, str]:
     return place.env(f"{count} used")
 
 
-def main(home: Path, count: int, flow: str) -> None:
+def main(home: Path, count: int, flow: str, base_url: str) -> None:
     """Fill a journal, in a process of its own, as if all rows had been placed in the last so many milliseconds."""
     import sqlite3
 
     from evocall.journal import Journal
+    from evocall.model import Profile
 
+    profile = Profile("default", base_url)
     path = home / "journal.db"
     with Journal(path):
         pass
@@ -77,10 +81,13 @@ def main(home: Path, count: int, flow: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(
             "INSERT INTO calls (id, state, holder, profile, base_url, host, number, flow, once_key, campaign, attempt, "
-            "requested_at) VALUES (?, 'placed', '', 'default', 'https://evovoice.io', 'evovoice.io', ?, ?, ?, ?, 1, ?)",
-            ((n + 1, phone_number(n), flow, f"{phone_number(n)} {flow}", CAMPAIGN, begin + n) for n in range(count)),
+            "requested_at) VALUES (?, 'placed', '', ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+            (
+                (n + 1, profile.name, base_url, profile.host, number, flow, f"{number} {flow}", CAMPAIGN, begin + n)
+                for n, number in enumerate(map(phone_number, range(count)))
+            ),
         )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -46,18 +46,20 @@ from evocall.__main__ import main
 postgres.LEASE, postgres.SURE, postgres.RENEWAL = 1_000, 0.5, 0.2
 main()
 """
-HURRIED = """
-from evocall import postgres_connection
-from evocall.__main__ import main
-postgres_connection.PATIENCE = 1.0
-main()
-"""
 COUNT_SLOTS = """
 CREATE TABLE slots (free_at BIGINT);
 CREATE FUNCTION note_slot() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO slots VALUES (NEW.free_at); RETURN NEW; END $$;
 CREATE TRIGGER counted AFTER INSERT OR UPDATE ON paces FOR EACH ROW EXECUTE FUNCTION note_slot()
 """
+
+
+def hurried(seconds: float) -> tuple[str, str]:
+    """An evocall that gives its database up after that time."""
+    return "-c", (
+        "from evocall import postgres_connection\nfrom evocall.__main__ import main\n"
+        f"postgres_connection.PATIENCE = {seconds}\nmain()"
+    )
 
 
 @dataclass
@@ -315,7 +317,7 @@ def test_a_database_that_is_gone_after_the_post_leaves_unknown_and_the_user_the_
     try:
         with FaultServer(stop_then_place) as server:
             [host, other] = hosts(2, server.base_url)
-            host.program = ("-c", HURRIED)
+            host.program = hurried(5.0)
             code, out, err = host.run("dial", "+18145550100", "--once", "key", "--json")
     finally:
         postgres.start()
@@ -422,7 +424,7 @@ def test_without_the_database_nothing_is_dialled(hosts, sandbox, command):
     """Exit 10, the address in the message, and no request to the service."""
     [host] = hosts(1, sandbox.base_url, sandbox.manager.password)
     host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall@127.0.0.1:{free_port()}/journal"
-    host.program = ("-c", HURRIED)
+    host.program = hurried(1.0)
     code, out, err = host.run(*command)
     assert (code, sandbox.dials()) == (10, [])
     assert host.environment["EVOCALL_JOURNAL"] in out + err
@@ -485,7 +487,7 @@ def test_a_password_in_the_environment_appears_nowhere(hosts, sandbox, url):
         assert code == 0
         said += out + err
     host.environment["EVOCALL_JOURNAL"] = f"postgresql://evocall:{secret}@127.0.0.1:{free_port()}/journal"
-    host.program = ("-c", HURRIED)
+    host.program = hurried(1.0)
     for command in (("dial", "+18145550100", "--verbose"), ("doctor", "--json"), ("history",)):
         code, out, err = host.run(*command)
         assert code == 10

@@ -25,16 +25,16 @@ def lose(request, home, monkeypatch) -> Iterator[Lose]:
         server = request.getfixturevalue("postgres")
         url = server.database()
         monkeypatch.setenv("EVOCALL_JOURNAL", url)
-        monkeypatch.setattr(postgres_connection, "PATIENCE", 0.3)
 
         def shut() -> None:
+            monkeypatch.setattr(postgres_connection, "PATIENCE", 0.3)
             with server.connected("postgres") as connection:
                 connection.execute(f"ALTER DATABASE {url.rpartition('/')[2]} ALLOW_CONNECTIONS false")
             server.cut(url)
 
         yield shut
         return
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.5)
     locks = []
 
     def lock() -> None:

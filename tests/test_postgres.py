@@ -84,8 +84,23 @@ def preset(database, postgres):
 @pytest.fixture
 def hurried(monkeypatch):
     """Nobody waits for long."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 2.0)
-    monkeypatch.setitem(postgres_connection.CONNECT, "connect_timeout", "2")
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 4.0)
+    monkeypatch.setitem(postgres_connection.CONNECT, "connect_timeout", "3")
+
+
+@contextmanager
+def impatient(seconds: float) -> Iterator[None]:
+    """What is done within the block is given up soon; what comes after it has time even on a machine that is busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_connection, "PATIENCE", seconds)
+        yield
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Also a server that was given up before is waited for."""
+    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
+    monkeypatch.setattr(postgres_connection, "BRIEF", 60.0)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -963,11 +978,10 @@ def test_a_line_that_breaks_while_the_tables_are_made_changes_nothing(store, pos
     assert store.run("SELECT version FROM schema_version") == [(VERSION,)]
 
 
-def test_a_row_that_was_committed_without_our_knowledge_does_not_lock_its_key(line, by_the_line, monkeypatch):
+def test_a_row_that_was_committed_without_our_knowledge_does_not_lock_its_key(line, by_the_line, patient):
     """The server went away with its answer, and nothing was dialled; the next try must not wait for the first one."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     line.breaks, line.closed_afterwards = "after", True
-    with pytest.raises(JournalError):
+    with impatient(1.0), pytest.raises(JournalError):
         reserve(by_the_line, "k")
     assert line.breaks is None
     line.closed = False
@@ -978,12 +992,11 @@ def test_a_row_that_was_committed_without_our_knowledge_does_not_lock_its_key(li
     assert isinstance(again, Reserved)
 
 
-def test_an_outcome_that_could_not_be_committed_is_unknown_to_all(store, line, by_the_line, monkeypatch):
+def test_an_outcome_that_could_not_be_committed_is_unknown_to_all(store, line, by_the_line, patient):
     """Also to this process, although the row is its own; when the server is back, others are told so too."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     reserved = reserve(by_the_line, "k")
     line.breaks, line.closed_afterwards = "before", True
-    with pytest.raises(JournalError):
+    with impatient(1.0), pytest.raises(JournalError):
         by_the_line.resolve(reserved, PLACED, SECOND)
     line.closed = False
     with pytest.raises(OutcomeUnknown):
@@ -1042,17 +1055,17 @@ def test_a_row_survives_a_crash_of_the_server(postgres, database, store, preset,
         assert len(list(journal.history.calls())) == 3
 
 
-def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, monkeypatch):
+def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, patient):
     """With a hint, and the row counts as one that may have rung."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     stop, start = restarted
     with Journal(store.where) as journal:
         reserved = reserve(journal, "k")
         stop("fast")
-        with pytest.raises(JournalError) as caught:
-            journal.resolve(reserved, PLACED, SECOND)
-        with pytest.raises(JournalError):
-            reserve(journal, "other")
+        with impatient(1.0):
+            with pytest.raises(JournalError) as caught:
+                journal.resolve(reserved, PLACED, SECOND)
+            with pytest.raises(JournalError):
+                reserve(journal, "other")
         start()
         with pytest.raises(OutcomeUnknown):
             reserve(journal, "k")
@@ -1062,13 +1075,12 @@ def test_a_server_that_stays_away_is_given_up_in_time(store, restarted, monkeypa
 
 def test_a_server_that_was_given_up_is_hardly_waited_for_again(store, restarted, monkeypatch):
     """What follows a lost outcome, such as the end of the call, would each wait as long; then all is as before."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 0.5)
     monkeypatch.setattr(postgres_connection, "BRIEF", 0.5)
     stop, start = restarted
     with Journal(store.where) as journal:
         reserved = reserve(journal, "k")
         stop("fast")
-        with pytest.raises(JournalError):
+        with impatient(0.5), pytest.raises(JournalError):
             journal.resolve(reserved, PLACED, SECOND)
         monkeypatch.setattr(postgres_connection, "PATIENCE", 3600.0)
         with beside(journal.flush) as results:
@@ -1110,13 +1122,12 @@ def test_the_end_does_not_wait_for_a_server_that_is_frozen(store, postgres, monk
 
 
 @pytest.mark.parametrize("what", ["reserve", "resolve", "calls", "take"])
-def test_a_server_that_freezes_is_given_up_in_time_and_serves_again_once_it_thaws(store, postgres, monkeypatch, what):
+def test_a_server_that_freezes_is_given_up_in_time_and_serves_again_once_it_thaws(store, postgres, patient, what):
     """Nobody waits for ever at a connection that is open and says nothing."""
     begin, act = {**WRITES, **READS}[what]
     with Journal(store.where) as journal:
         begun = begin(journal)
-        with monkeypatch.context() as patch:
-            patch.setattr(postgres_connection, "PATIENCE", 1.0)
+        with impatient(1.0):
             postgres.freeze()
             try:
                 with pytest.raises(JournalError):
@@ -1261,13 +1272,12 @@ def test_a_pace_is_kept_by_the_clock_of_the_server(store):
     assert second <= after + 10.1
 
 
-def test_tables_that_somebody_has_locked_are_not_waited_for_when_a_journal_is_opened(store, monkeypatch):
+def test_tables_that_somebody_has_locked_are_not_waited_for_when_a_journal_is_opened(store):
     """As behind a PgBouncer that keeps the question until the server is back."""
     Journal(store.where).__exit__()
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 1.0)
     with psycopg.connect(store.where) as other:
         other.execute("LOCK TABLE schema_version")
-        with pytest.raises(JournalError):
+        with impatient(1.0), pytest.raises(JournalError):
             Journal(store.where)
         other.rollback()
     Journal(store.where).__exit__()

@@ -324,9 +324,9 @@ def test_a_connection_closed_without_reading_means_unknown(answer_to, script):
 )
 def test_an_answer_that_is_late_means_unknown(answer_to, script):
     """The timeout is for the whole answer, not for each byte of it."""
-    answer, server = answer_to(script, timeout=0.3)
+    answer, server = answer_to(script, timeout=1.0)
     assert (answer.outcome, answer.resend, len(server.posts)) == (Outcome.UNKNOWN, False, 1)
-    assert "in time" in str(answer.error) or "within 0.3 seconds" in str(answer.error)
+    assert "in time" in str(answer.error) or "within 1 seconds" in str(answer.error)
 
 
 def test_a_short_timeout_ends_while_a_longer_one_runs():
@@ -335,7 +335,7 @@ def test_a_short_timeout_ends_while_a_longer_one_runs():
         patient = threading.Thread(target=place_at, args=(slow.base_url,), kwargs={"timeout": 8.0})
         patient.start()
         assert slow.touched.wait(10)
-        answer = place_at(server.base_url, timeout=0.3)
+        answer = place_at(server.base_url, timeout=1.0)
         assert (answer.outcome, patient.is_alive()) == (Outcome.UNKNOWN, True)
     patient.join()
 
@@ -349,7 +349,7 @@ def test_an_answer_that_trickles_over_tls_is_cut_too():
         FaultServer(trickling(b"HTTP/1.1 200 OK\r\n\r\n", b"{" * 9999), tls=serving(authority)) as server,
     ):
         environment.setenv("REQUESTS_CA_BUNDLE", bundle)
-        answer = place_at(server.base_url, timeout=0.3)
+        answer = place_at(server.base_url, timeout=1.0)
     assert (answer.outcome, len(server.posts)) == (Outcome.UNKNOWN, 1)
 
 
@@ -727,7 +727,7 @@ def greeting_silently(visit: Visit) -> None:
 def test_a_tls_handshake_that_fails_means_not_placed(script, resend):
     """Tried again only when the reason may pass: the connection broke off, or there was no answer in time."""
     with FaultServer(script) as server:
-        answer = place_at(server.base_url.replace("http", "https"), connect_timeout=0.3)
+        answer = place_at(server.base_url.replace("http", "https"), connect_timeout=1.0)
     assert (Outcome.NOT_PLACED, errors.Unavailable, resend) == (answer.outcome, type(answer.error), answer.resend)
     assert server.connections == 1
 
@@ -834,6 +834,6 @@ def test_a_session_that_cannot_be_opened_means_not_placed(answer_to):
 @pytest.mark.parametrize("script", [silent, resetting, closing, answering(http("500 Oops"))])
 def test_a_sign_in_without_an_answer_may_be_tried_again(answer_to, script):
     """Signing in rings nobody."""
-    answer, server = answer_to(script, sign_in="cookies", timeout=0.3)
+    answer, server = answer_to(script, sign_in="cookies", timeout=1.0)
     assert (Outcome.NOT_PLACED, errors.Unavailable, True) == (answer.outcome, type(answer.error), answer.resend)
     assert len(server.posts) == 1

@@ -387,7 +387,7 @@ def test_a_trouble_that_stays_leaves_the_call_unknown(dial, served, script):
 @pytest.mark.parametrize("script", [silent, trickling(http("200 OK", b"{" * 9)[:-9], b"{" * 9000)])
 def test_a_service_that_hangs_does_not_keep_the_dial(dial, served, script, monkeypatch):
     """Neither silence nor an answer that never ends: each look has its time."""
-    monkeypatch.setattr(settling, "HASTY", 0.1)
+    monkeypatch.setattr(settling, "HASTY", 0.5)
     server = served(script)
     code, call = dial(LOST)
     assert (code, call["outcome"], call["error"]["code"]) == (9, "unknown", "connection_lost")
@@ -404,7 +404,7 @@ def endless(visit):
 
 def test_a_service_whose_pages_never_end_does_not_keep_the_dial(dial, served, monkeypatch):
     """Not every host may heed the number that is asked for; the limit is for all pages together."""
-    monkeypatch.setattr(settling, "HASTY", 0.2)
+    monkeypatch.setattr(settling, "HASTY", 0.5)
     monkeypatch.setattr(sessions, "MOST_PAGES", 10**9)
     server = served(endless)
     code, call = dial(LOST)

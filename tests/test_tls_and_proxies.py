@@ -316,7 +316,7 @@ def test_an_answer_that_trickles_through_a_tunnel_is_cut(authority, bundle, name
         FaultServer(trickle, tls=serving(authority, name)) as far,
         FaultServer(Tunnel(far.port), tls=serving(authority, "127.0.0.1") if secure else None) as proxy,
     ):
-        answer = place_through(proxy.base_url, f"https://{name}:{far.port}", timeout=0.3, connect_timeout=5.0)
+        answer = place_through(proxy.base_url, f"https://{name}:{far.port}", timeout=1.0, connect_timeout=20.0)
     assert (answer.outcome, len(far.posts)) == (Outcome.UNKNOWN, 1)
     assert "in time" in str(answer.error)
 

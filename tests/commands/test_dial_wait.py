@@ -125,7 +125,7 @@ def terminal(monkeypatch):
         def shows(self, text):
             """Waits until it does."""
             with self._more:
-                return self._more.wait_for(lambda: text in self.seen, 8)
+                return self._more.wait_for(lambda: text in self.seen, 60)
 
         @property
         def seen(self):
