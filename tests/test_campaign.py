@@ -510,7 +510,7 @@ def test_rows_that_come_while_a_campaign_runs_are_left_to_the_next_one(reader, j
         with path.open("a") as file:
             file.write(f"{C}\nx\n")
 
-    tally, rung = dialled_by(reader(A, B), journal, tmp_path, then=then)
+    tally, rung = dialled_by(reader(A, B, concurrency=1), journal, tmp_path, then=then)
     assert ([A, B], {"placed": 2}) == (rung, dict(tally.outcomes))
 
 
