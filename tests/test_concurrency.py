@@ -26,7 +26,7 @@ class Crowd:
         self.waiting = threading.Semaphore(0)
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "evocall", "dial", *command, "--json"],
+                [sys.executable, "-m", "evocall", "dial", *command, "--timeout", "300", "--json"],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -45,13 +45,13 @@ class Crowd:
                 self.waiting.release()
 
     def all_but_one_wait(self) -> bool:
-        """Whether all but one have said, within a minute, that they wait for another process."""
-        return all(self.waiting.acquire(timeout=60) for _ in self._processes[1:])
+        """Whether all but one have said, within minutes, that they wait for another process."""
+        return all(self.waiting.acquire(timeout=240) for _ in self._processes[1:])
 
     def results(self) -> list[tuple[int, dict, str]]:
         """Exit code, JSON document and errors of each, when all have ended."""
         documents = [json.loads(process.stdout.read()) for process in self._processes]
-        codes = [process.wait(60) for process in self._processes]
+        codes = [process.wait(240) for process in self._processes]
         for reader, process in zip(self._readers, self._processes, strict=True):
             reader.join()
             process.stdout.close()
@@ -77,7 +77,7 @@ def answers_the_last(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FaultServ
     def serve(answer: bytes, told: threading.Event) -> FaultServer:
         def script(visit: Visit) -> None:
             visit.read()
-            told.wait(90)
+            told.wait(300)
             visit.send(answer)
 
         server = FaultServer(script)
@@ -108,7 +108,7 @@ def test_eleven_processes_wait_for_a_slow_answer_to_the_twelfth(answers_the_last
         waited = crowd.all_but_one_wait()
         told.set()
         results = crowd.results()
-    assert waited
+    assert waited, results
     assert 1 == len(server.posts)
     sessions = [(code, document["session_id"]) for code, document, _ in results]
     assert [(0, "6743a0b1c2d3e4f5a6b7c8d9")] * PROCESSES == sessions
@@ -124,7 +124,7 @@ def test_eleven_processes_that_waited_do_not_dial_after_an_unknown_outcome(answe
         waited = crowd.all_but_one_wait()
         told.set()
         results = crowd.results()
-    assert waited
+    assert waited, results
     assert 1 == len(server.posts)
     assert [(9, "unknown")] * PROCESSES == [(code, document["outcome"]) for code, document, _ in results]
     assert ["unknown"] == recorded()
@@ -138,7 +138,7 @@ def test_a_waiting_process_dials_when_the_first_call_was_refused(answers_the_las
         waited = crowd.all_but_one_wait()
         told.set()
         results = crowd.results()
-    assert waited
+    assert waited, results
     assert 3 == len(server.posts)
     assert [(11, "not_placed")] * 3 == [(code, document["outcome"]) for code, document, _ in results]
     assert ["not_placed"] * 3 == recorded()
