@@ -236,10 +236,9 @@ def attempts(monkeypatch) -> list[str]:
 
 
 def test_a_journal_that_is_opened_while_its_server_restarts_waits_for_it(
-    postgres, database, store, restarted, attempts, monkeypatch
+    postgres, database, store, restarted, attempts, patient
 ):
     """Two cron hosts at nine o'clock would else both not dial."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
     stop, start = restarted
     stop("fast")
     with beside(lambda: Journal(database).__exit__()) as results:
@@ -248,8 +247,7 @@ def test_a_journal_that_is_opened_while_its_server_restarts_waits_for_it(
     assert results == [None]
 
 
-def test_a_journal_that_is_opened_while_all_connections_are_used_waits_for_one(store, attempts, monkeypatch):
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
+def test_a_journal_that_is_opened_while_all_connections_are_used_waits_for_one(store, attempts, patient):
     Journal(store.where).__exit__()
     with user(store, "ALTER ROLE {} CONNECTION LIMIT 1", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}") as name:
         url = store.where.replace(f"//{postgresql.USER}@", f"//{name}@")
@@ -1026,9 +1024,8 @@ def restarted(postgres):
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-def test_a_server_that_comes_back_in_time_is_waited_for(postgres, database, store, restarted, monkeypatch, how):
+def test_a_server_that_comes_back_in_time_is_waited_for(postgres, database, store, restarted, patient, how):
     """In the middle of a call, whether it was stopped in order or crashed."""
-    monkeypatch.setattr(postgres_connection, "PATIENCE", 60.0)
     stop, start = restarted
     with Journal(store.where) as journal:
         reserved = reserve(journal, "k")
